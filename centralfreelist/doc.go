@@ -1,0 +1,16 @@
+// Package centralfreelist keeps, for each size class, the spans that have free objects. It is the tier where
+// single objects become spans' objects again: caches above move batches of addresses, the page heap below
+// moves spans.
+//
+// Span prioritisation (paper section 5.4.3): the more live objects a span has, the less likely it will ever
+// be returned. So a list's spans stand in 8 sublists by occupancy and allocation takes from the fullest;
+// nearly empty spans are left alone and drain. With the design switched off there is one sublist, which is
+// the legacy order: last touched first.
+//
+// Invariants: a span is in a sublist if and only if it has a free object and an allocated one; a span whose
+// last object comes back is returned to the page heap at once; objects handed out + free objects = capacity
+// of the live spans.
+//
+// Lock order: a list's lock is a leaf but for the span table it reads. It is never held while calling the
+// page heap: Remove drops it before asking for a span, Insert gathers emptied spans and returns them after.
+package centralfreelist

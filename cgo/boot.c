@@ -1,0 +1,233 @@
+/* Start-up, threads, fork, the background thread: what the library is to the process it lives in. Nothing
+ * here allocates, except pthread_create and pthread_atfork, which find a working malloc. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vcm.h"
+
+#ifndef AT_RSEQ_FEATURE_SIZE
+#define AT_RSEQ_FEATURE_SIZE 27
+#endif
+#define RSEQ_BYTES 32 /* the size every kernel with rseq accepts; glibc registers the same */
+
+/* glibc >= 2.35 registers each thread's struct rseq in its TCB. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+/* Where the process's arguments, environment and auxiliary vector begin: set before any other code runs,
+ * environ is not. */
+extern void *__libc_stack_end __attribute__((weak));
+extern char **environ __attribute__((weak));
+
+extern HIDDEN __thread uint32_t vcm_rseq[8] __attribute__((tls_model("initial-exec")));
+
+enum { UNBORN, BOOTING, READY, DEAD };
+static _Atomic int state;
+static int own_rseq; /* threads register themselves, when they first come here */
+
+struct thread {
+	int depth;	/* how often this thread is between vcm_enter and vcm_leave */
+	int registered; /* it has tried to register its rseq area */
+};
+static __thread struct thread self __attribute__((tls_model("initial-exec")));
+
+static long thread_offset(void *p)
+{
+	return (char *)p - (char *)__builtin_thread_pointer();
+}
+
+static int register_own(void)
+{
+	return syscall(SYS_rseq, vcm_rseq, RSEQ_BYTES, 0, RSEQ_SIG) == 0;
+}
+
+/* Finds the thread's rseq area: glibc's, or our own. */
+static void find_rseq(struct vcm_params *p)
+{
+	unsigned long features = getauxval(AT_RSEQ_FEATURE_SIZE);
+	if (&__rseq_size && __rseq_size > 0) {
+		p->rseq = __rseq_offset;
+		p->has_rseq = 1;
+	} else if (register_own()) {
+		own_rseq = 1;
+		self.registered = 1;
+		p->rseq = thread_offset(vcm_rseq);
+		p->has_rseq = 1;
+	}
+	if (!p->has_rseq)
+		return;
+	/* The kernel keeps cpu_id in step; if it does not, nothing else can be trusted. */
+	unsigned cpu = 0;
+	volatile int32_t *id = (int32_t *)((char *)__builtin_thread_pointer() + p->rseq + RSEQ_CPU_ID);
+	int agree = 0;
+	for (int i = 0; i < 4 && !agree; i++) {
+		int before = *id;
+		agree = syscall(SYS_getcpu, &cpu, NULL, NULL) == 0 && before >= 0 && before == (int)cpu && *id == before;
+	}
+	p->has_rseq = agree;
+	p->has_mm_cid = features >= RSEQ_MM_CID + 4;
+}
+
+static char **environment(void)
+{
+	if (&environ && environ)
+		return environ;
+	if (!&__libc_stack_end || !__libc_stack_end)
+		return NULL;
+	uintptr_t *argc = __libc_stack_end;
+	return (char **)(argc + 1 + *argc + 1);
+}
+
+static void boot(void)
+{
+	int saved = errno;
+	struct vcm_params p = {
+		.fast = (uintptr_t)&vcm_fast,
+		.table = (uintptr_t)vcm_slabs,
+		.empty = (uintptr_t)vcm_empty,
+		.seq_vcpu = (uintptr_t)vcm_seq_vcpu,
+		.seq_pop = (uintptr_t)vcm_seq_pop,
+		.seq_push = (uintptr_t)vcm_seq_push,
+		.seq_popn = (uintptr_t)vcm_seq_popn,
+		.seq_store = (uintptr_t)vcm_seq_store,
+		.slot_mm_cid = RSEQ_MM_CID,
+		.slot_cpu_id = RSEQ_CPU_ID,
+		.unregistered = thread_offset(vcm_rseq),
+		.envp = (uintptr_t)environment(),
+		.secure = getauxval(AT_SECURE),
+	};
+	uint64_t *random = (uint64_t *)getauxval(AT_RANDOM);
+	p.seed = random ? random[0] ^ random[1] : (uintptr_t)&p;
+	vcm_empty_guard = (uintptr_t)&vcm_empty_guard | 1;
+	find_rseq(&p);
+	int ok = vcm_go_boot(&p) != 0;
+	errno = saved;
+	atomic_store_explicit(&state, ok ? READY : DEAD, memory_order_release);
+}
+
+static void await_boot(void)
+{
+	int none = UNBORN;
+	if (atomic_compare_exchange_strong(&state, &none, BOOTING)) {
+		boot();
+		return;
+	}
+	while (atomic_load_explicit(&state, memory_order_acquire) == BOOTING)
+		sched_yield();
+}
+
+uintptr_t vcm_enter(void)
+{
+	if (unlikely(atomic_load_explicit(&state, memory_order_acquire) != READY))
+		await_boot();
+	if (unlikely(own_rseq && !self.registered)) {
+		int saved = errno;
+		self.registered = 1;
+		register_own();
+		errno = saved;
+	}
+	return self.depth++ > 0 ? FLAG_NESTED : 0;
+}
+
+/* A process whose heap could not be made has no memory to give; every allocation fails. */
+void *vcm_no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void start_thread(void);
+
+void vcm_leave(void)
+{
+	self.depth--;
+	if (unlikely(vcm_fast.wanted & WANT_THREAD) && self.depth == 0)
+		start_thread();
+}
+
+/* The background thread. It starts once the heap is large, and in a fork's child once that needs it. It is
+ * started from allocations only, never from free: pthread's own clean-up frees with its locks held. */
+
+static _Atomic int thread_started;
+
+static void *background(void *unused)
+{
+	pthread_setname_np(pthread_self(), "vcmalloc");
+	struct timespec second = {.tv_sec = 1};
+	for (;;) {
+		nanosleep(&second, NULL);
+		vcm_enter();
+		vcm_go_background();
+		vcm_leave();
+	}
+	return unused;
+}
+
+static void start_thread(void)
+{
+	vcm_fast.wanted &= ~WANT_THREAD;
+	int none = 0;
+	if (!atomic_compare_exchange_strong(&thread_started, &none, 1))
+		return;
+	int saved = errno;
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_attr_init(&attr) == 0) {
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		pthread_attr_setstacksize(&attr, 64 << 10);
+		pthread_create(&thread, &attr, background, NULL);
+		pthread_attr_destroy(&attr);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = saved;
+}
+
+/* Fork. From the first handler to the last other threads are served from the side region (internal/heap). A
+ * thread that forks from a signal handler, in the middle of an allocation of its own, is not waited for. */
+
+static void before_fork(void)
+{
+	if (atomic_load(&state) == READY)
+		vcm_go_fork_begin(self.depth > 0);
+}
+
+static void after_fork_parent(void)
+{
+	if (atomic_load(&state) == READY)
+		vcm_go_fork_parent();
+}
+
+static void after_fork_child(void)
+{
+	if (atomic_load(&state) == READY)
+		vcm_go_fork_child(self.depth > 0);
+	atomic_store(&thread_started, 0);
+}
+
+__attribute__((constructor(101))) static void start(void)
+{
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	if (getenv("VCMALLOC_STATS")) { /* then the report is due even if nothing is ever allocated */
+		vcm_enter();
+		vcm_leave();
+	}
+	if (vcm_fast.flags & STATS_AT_EXIT)
+		vcm_keep_stderr();
+}
+
+__attribute__((destructor)) static void finish(void)
+{
+	if (vcm_fast.flags & STATS_AT_EXIT)
+		vcm_print_stats();
+}

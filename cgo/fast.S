@@ -1,0 +1,424 @@
+/* The fast paths: from the exported symbol to the object in straight-line code, and the restartable sequences
+ * that the slow paths use.
+ *
+ * A restartable sequence reads the thread's vCPU, works on that vCPU's slab and ends in one store. If the
+ * thread is preempted, migrated or signalled inside, the kernel sends it to the abort label, from where it
+ * starts over. vcm_slabs[vcpu] is the slab; a vCPU that has none, or whose slab is somebody else's for a
+ * moment, has the empty slab there, in which every class is empty and full at once.
+ *
+ * Slab (percpu/doc.go): per class a 16-bit index `current` and a 16-bit `end`, counted in 8-byte words from
+ * the slab's start; an odd word lies below each class's first slot.
+ */
+#include "fast.h"
+
+/* A sequence's descriptor, and the abort landing that jumps back to \again. The signature must precede the
+ * landing; as the displacement of a ud1 it keeps disassemblers in step. */
+	.macro	sequence start, end, again
+	.pushsection __rseq_cs, "aw", @progbits
+	.balign	32
+.Lcs\@:	.long	0, 0
+	.quad	\start, \end - \start, .Labort\@
+	.popsection
+	.pushsection .text.rseq_abort, "ax", @progbits
+	.byte	0x0f, 0xb9, 0x3d
+	.long	RSEQ_SIG
+.Labort\@:
+	jmp	\again
+	.popsection
+\again:	lea	.Lcs\@(%rip), %rcx
+	mov	%rcx, %fs:RSEQ_CS(%rdx)
+\start:
+	.endm
+
+/* rdx = the thread's struct rseq, r8 = its vCPU field, both as offsets from %fs; jumps to \slow in a thread
+ * that is not registered. r10 = vcm_fast. */
+	.macro	registered slow
+	mov	FAST_RSEQ(%r10), %rdx
+	mov	FAST_VCPU(%r10), %r8
+	lea	vcm_slabs(%rip), %r9
+	cmpl	$0, %fs:RSEQ_CPU_ID(%rdx)
+	js	\slow
+	.endm
+
+/* rcx = slab of the current vCPU. */
+	.macro	slab
+	mov	%fs:(%r8), %ecx
+	mov	(%r9,%rcx,8), %rcx
+	.endm
+
+/* Pops an object of class eax into r11, or jumps to \slow. The next object is prefetched: it is likely to be
+ * handed out soon, and the word below the last one is an address too. Clobbers rcx rdx rsi r8 r9. */
+	.macro	take slow
+	registered \slow
+	sequence .Lpop\@, .Lpopped\@, .Lrepop\@
+	slab
+	movzwl	(%rcx,%rax,4), %esi
+	mov	-8(%rcx,%rsi,8), %r11
+	test	$1, %r11b
+	jnz	\slow
+	dec	%esi
+	movw	%si, (%rcx,%rax,4)
+.Lpopped\@:
+	mov	-8(%rcx,%rsi,8), %rcx
+	prefetcht0 (%rcx)
+	.endm
+
+	.macro	function name
+	.globl	\name
+	.type	\name, @function
+\name:
+	.cfi_startproc
+	.endm
+
+	.macro	endfunction name
+	.cfi_endproc
+	.size	\name, . - \name
+	.endm
+
+	.macro	hidden name
+	.hidden	\name
+	function \name
+	.endm
+
+/* A function that allocates rdi bytes: eax = their class, found in slots of 8 or 16 bytes up to 1 KiB and of
+ * 128 bytes above. The two bounds are in memory because they are zero until the heap is ready, and stay zero
+ * where nothing may be fast: then every call goes to \slow. */
+	.macro	allocate slow, kind
+	lea	vcm_fast(%rip), %r10
+	cmp	FAST_FINE(%r10), %rdi
+	jae	2f
+	.ifc	\kind, new
+	lea	7(%rdi), %eax
+	shr	$3, %eax
+	movzbl	FAST_LOOKUP(%r10,%rax), %eax
+	.else
+	lea	15(%rdi), %eax
+	shr	$4, %eax
+	movzbl	FAST_LOOKUP(%r10,%rax,2), %eax
+	.endif
+1:	take	3f
+	mov	%r11, %rax
+	movq	$0, (%rax)	/* the mark of a free object */
+	ret
+2:	cmp	FAST_SMALL(%r10), %rdi
+	jae	3f
+	lea	127(%rdi), %eax
+	shr	$7, %eax
+	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rax), %eax
+	jmp	1b
+3:	jmp	\slow
+	.endm
+
+	.text
+	.p2align 6
+	.globl	vcm_malloc
+	.hidden	vcm_malloc
+	.type	vcm_malloc, @function
+	function malloc
+vcm_malloc:
+	allocate vcm_malloc_slow, malloc
+	endfunction malloc
+	.size	vcm_malloc, . - vcm_malloc
+
+	.p2align 6
+	.globl	_Znam
+	.type	_Znam, @function
+	function _Znwm
+_Znam:
+	allocate vcm_new_slow, new
+	endfunction _Znwm
+	.size	_Znam, . - _Znam
+
+	.p2align 6
+	.globl	_ZnamRKSt9nothrow_t
+	.type	_ZnamRKSt9nothrow_t, @function
+	function _ZnwmRKSt9nothrow_t
+_ZnamRKSt9nothrow_t:
+	allocate vcm_new_nothrow_slow, new
+	endfunction _ZnwmRKSt9nothrow_t
+	.size	_ZnamRKSt9nothrow_t, . - _ZnamRKSt9nothrow_t
+
+/* A function that takes object rdi back. eax = its class by the page map. An object must start there: on a
+ * span of one page the page offset tells, on longer ones the span's first page is needed. Then the mark: an
+ * object whose first word is its own address inverted is suspected to be free already. \sized: the class
+ * must be that of rsi bytes. */
+	.macro	release slow, sized
+	lea	vcm_fast(%rip), %r10
+	mov	%rdi, %r9
+	sub	FAST_BASE(%r10), %r9
+	cmp	FAST_LIMIT(%r10), %r9
+	jae	8f
+	shr	$PAGE_SHIFT, %r9
+	mov	FAST_CLASSES(%r10), %rcx
+	movzbl	(%rcx,%r9), %eax
+	.ifc	\sized, sized
+	cmp	$FINE_MAX, %rsi
+	ja	6f
+	lea	7(%rsi), %ecx
+	shr	$3, %ecx
+	movzbl	FAST_LOOKUP(%r10,%rcx), %ecx
+5:	cmp	%ecx, %eax
+	jne	8f
+	.endif
+	mov	%edi, %ecx
+	and	$PAGE_MASK, %ecx
+	lea	-1(%rax), %edx
+	cmp	$LAST_ONE_PAGE - 1, %edx
+	ja	4f
+3:	imul	FAST_STARTS(%r10,%rax,8), %ecx
+	cmp	FAST_STARTS+4(%r10,%rax,8), %ecx
+	ja	8f
+	mov	%rdi, %rcx
+	not	%rcx
+	cmp	%rcx, (%rdi)
+	je	8f
+	mov	%rcx, (%rdi)
+	registered 9f
+	sequence .Lpush\@, .Lpushed\@, .Lrepush\@
+	slab
+	mov	(%rcx,%rax,4), %r11d
+	movzwl	%r11w, %esi
+	shr	$16, %r11d
+	cmp	%r11d, %esi
+	jae	9f
+	mov	%rdi, (%rcx,%rsi,8)
+	inc	%esi
+	movw	%si, (%rcx,%rax,4)
+.Lpushed\@:
+	ret
+4:	test	%eax, %eax
+	jz	8f
+	mov	FAST_SPANIDS(%r10), %rdx
+	mov	(%rdx,%r9,4), %edx
+	shl	$SPAN_SHIFT, %rdx
+	add	FAST_SPANS(%r10), %rdx
+	sub	(%rdx), %r9d
+	shl	$PAGE_SHIFT, %r9d
+	add	%r9d, %ecx
+	jmp	3b
+	.ifc	\sized, sized
+6:	cmp	$MAX_SMALL, %rsi
+	ja	8f
+	lea	127(%rsi), %ecx
+	shr	$7, %ecx
+	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rcx), %ecx
+	jmp	5b
+	.endif
+8:	jmp	\slow
+9:	mov	%eax, %esi
+	jmp	vcm_free_overflow
+	.endm
+
+	.p2align 6
+	.globl	vcm_free
+	.hidden	vcm_free
+	.type	vcm_free, @function
+	function free
+vcm_free:
+	release vcm_free_slow, unsized
+	endfunction free
+	.size	vcm_free, . - vcm_free
+
+	.p2align 6
+	.globl	_ZdlPvRKSt9nothrow_t, _ZdlPvSt11align_val_t, _ZdlPvSt11align_val_tRKSt9nothrow_t
+	.type	_ZdlPvRKSt9nothrow_t, @function
+	.type	_ZdlPvSt11align_val_t, @function
+	.type	_ZdlPvSt11align_val_tRKSt9nothrow_t, @function
+	function _ZdlPv
+_ZdlPvRKSt9nothrow_t:
+_ZdlPvSt11align_val_t:
+_ZdlPvSt11align_val_tRKSt9nothrow_t:
+	release vcm_delete_slow, unsized
+	endfunction _ZdlPv
+
+	.p2align 6
+	.globl	_ZdaPvRKSt9nothrow_t, _ZdaPvSt11align_val_t, _ZdaPvSt11align_val_tRKSt9nothrow_t
+	.type	_ZdaPvRKSt9nothrow_t, @function
+	.type	_ZdaPvSt11align_val_t, @function
+	.type	_ZdaPvSt11align_val_tRKSt9nothrow_t, @function
+	function _ZdaPv
+_ZdaPvRKSt9nothrow_t:
+_ZdaPvSt11align_val_t:
+_ZdaPvSt11align_val_tRKSt9nothrow_t:
+	release vcm_delete_array_slow, unsized
+	endfunction _ZdaPv
+
+	.p2align 6
+	function _ZdlPvm
+	release vcm_delete_sized_slow, sized
+	endfunction _ZdlPvm
+
+	.p2align 6
+	function _ZdaPvm
+	release vcm_delete_array_sized_slow, sized
+	endfunction _ZdaPvm
+
+/* The sequences that Go's slow paths call (percpu.Sequences), by the C calling convention. */
+
+	.p2align 5
+	hidden	vcm_seq_vcpu
+	lea	vcm_fast(%rip), %r10
+	registered 1f
+	mov	%fs:(%r8), %eax
+	ret
+1:	mov	$-1, %eax
+	ret
+	endfunction vcm_seq_vcpu
+
+	/* (class): an object, or 0 */
+	.p2align 5
+	hidden	vcm_seq_pop
+	lea	vcm_fast(%rip), %r10
+	mov	%edi, %eax
+	take	1f
+	mov	%r11, %rax
+	ret
+1:	xor	%eax, %eax
+	ret
+	endfunction vcm_seq_pop
+
+	.macro	save reg
+	push	\reg
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset \reg, 0
+	.endm
+	.macro	restore reg
+	pop	\reg
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore \reg
+	.endm
+
+	/* (class, objects, n): pushes as many as fit, the first on top, and returns how many */
+	.p2align 5
+	hidden	vcm_seq_push
+	save	%rbx
+	save	%rbp
+	save	%r12
+	mov	%rdx, %rbx
+	lea	vcm_fast(%rip), %r10
+	registered 2f
+	sequence .Lpushn, .Lpushedn, .Lrepushn
+	slab
+	movzwl	(%rcx,%rdi,4), %r10d
+	movzwl	2(%rcx,%rdi,4), %eax
+	sub	%r10d, %eax
+	jbe	2f
+	cmp	%rbx, %rax
+	cmova	%rbx, %rax
+	lea	(%rcx,%r10,8), %r11	/* the next free slot */
+	mov	%rax, %rbp
+1:	mov	-8(%rsi,%rbp,8), %r12
+	mov	%r12, (%r11)
+	add	$8, %r11
+	dec	%rbp
+	jnz	1b
+	add	%eax, %r10d
+	movw	%r10w, (%rcx,%rdi,4)
+.Lpushedn:
+	jmp	3f
+2:	xor	%eax, %eax
+3:	restore	%r12
+	restore	%rbp
+	restore	%rbx
+	ret
+	endfunction vcm_seq_push
+
+	/* (class, out, n): pops up to n objects and returns how many came */
+	.p2align 5
+	hidden	vcm_seq_popn
+	save	%rbx
+	save	%r12
+	mov	%rdx, %rbx
+	lea	vcm_fast(%rip), %r10
+	registered 3f
+	sequence .Lpopn, .Lpoppedn, .Lrepopn
+	slab
+	movzwl	(%rcx,%rdi,4), %r10d
+	xor	%eax, %eax
+1:	cmp	%rbx, %rax
+	jae	2f
+	mov	-8(%rcx,%r10,8), %r12
+	test	$1, %r12b
+	jnz	2f
+	mov	%r12, (%rsi,%rax,8)
+	dec	%r10d
+	inc	%eax
+	jmp	1b
+2:	test	%eax, %eax
+	jz	4f
+	movw	%r10w, (%rcx,%rdi,4)
+.Lpoppedn:
+	jmp	4f
+3:	xor	%eax, %eax
+4:	restore	%r12
+	restore	%rbx
+	ret
+	endfunction vcm_seq_popn
+
+	/* (class, slab, old header, new header): 1 if stored */
+	.p2align 5
+	hidden	vcm_seq_store
+	save	%rbx
+	mov	%ecx, %ebx
+	mov	%edx, %r11d
+	lea	vcm_fast(%rip), %r10
+	registered 1f
+	sequence .Lstore, .Lstored, .Lrestore
+	slab
+	cmp	%rsi, %rcx
+	jne	1f
+	cmp	%r11d, (%rcx,%rdi,4)
+	jne	1f
+	mov	%ebx, (%rcx,%rdi,4)
+.Lstored:
+	mov	$1, %eax
+	jmp	2f
+1:	xor	%eax, %eax
+2:	restore	%rbx
+	ret
+	endfunction vcm_seq_store
+
+/* What the sequences read. */
+
+	.bss
+	.balign	64
+	.globl	vcm_fast
+	.hidden	vcm_fast
+	.type	vcm_fast, @object
+	.size	vcm_fast, FAST_BYTES
+vcm_fast:
+	.zero	FAST_BYTES
+
+	/* The empty slab: every class has current = end = 0, and the word below slot 0 is odd. */
+	.balign	64
+	.zero	56
+	.globl	vcm_empty_guard
+	.hidden	vcm_empty_guard
+vcm_empty_guard:
+	.zero	8
+	.globl	vcm_empty
+	.hidden	vcm_empty
+	.type	vcm_empty, @object
+vcm_empty:
+	.zero	448
+	.size	vcm_empty, . - vcm_empty
+
+	.balign	64
+	.globl	vcm_slabs
+	.hidden	vcm_slabs
+	.type	vcm_slabs, @object
+vcm_slabs:
+	.zero	8192 * 8
+	.size	vcm_slabs, . - vcm_slabs
+
+	.section .tdata, "awT", @progbits
+	.balign	32
+	.globl	vcm_rseq
+	.hidden	vcm_rseq
+	.type	vcm_rseq, @object
+vcm_rseq:
+	.long	0, -1		/* cpu_id_start, cpu_id: not registered */
+	.zero	24
+	.size	vcm_rseq, . - vcm_rseq
+
+	.section .note.GNU-stack, "", @progbits

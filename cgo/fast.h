@@ -1,0 +1,51 @@
+/* Offsets of struct vcm_fast (internal/cdoor.Fast; a test compares them) and of struct rseq, for C and
+ * assembly. */
+#ifndef VCM_FAST_H
+#define VCM_FAST_H
+
+#define FAST_BASE 0
+#define FAST_LIMIT 8
+#define FAST_CLASSES 16
+#define FAST_SPANIDS 24
+#define FAST_SPANS 32
+#define FAST_RSEQ 40
+#define FAST_VCPU 48
+#define FAST_WANTED 56
+#define FAST_FLAGS 60
+#define FAST_FINE 64
+#define FAST_SMALL 72
+#define FAST_STARTS 128
+#define FAST_SIZES 896
+#define FAST_LOOKUP 1280
+#define FAST_BYTES 3456
+
+/* internal/sizeclass: slots of the lookup table and the last class with spans of one page. */
+#define FINE_MAX 1024
+#define COARSE_BIAS 120
+#define MAX_SMALL 262144
+#define LAST_ONE_PAGE 36
+
+#define PAGE_SHIFT 13
+#define PAGE_MASK 8191
+#define SPAN_SHIFT 6
+
+#define RSEQ_CPU_ID 4
+#define RSEQ_CS 8
+#define RSEQ_MM_CID 24
+#define RSEQ_SIG 0x53053053
+
+/* internal/heap.Call, and the flags above it (internal/cdoor). */
+#define CALL_FREE 0
+#define CALL_REALLOC 1
+#define CALL_REALLOCARRAY 2
+#define CALL_DELETE 3
+#define CALL_DELETE_ARRAY 4
+#define CALL_FREE_SIZED 5
+#define CALL_FREE_ALIGNED_SIZED 6
+#define CALL_SDALLOCX 7
+#define CALL_CFREE 8
+#define FLAG_NESTED 0x100
+#define FLAG_NEW 0x200
+#define FLAG_EXACT 0x400
+
+#endif

@@ -1,0 +1,165 @@
+package cdoor
+
+import (
+	"github.com/vcmalloc/vcmalloc/internal/heap"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+// Flags of the calls below; the low byte of a free's flags is the heap.Call.
+const (
+	FlagNested = 1 << 8 // the thread was inside already: a signal handler
+	FlagNew    = 1 << 9 // operator new: 8 bytes may be aligned to 8
+	FlagExact  = 1 << 10
+)
+
+// Malloc serves what the fast path could not: size bytes, or 0.
+//
+//go:noinline
+func Malloc(size, flags uintptr) uintptr {
+	if flags&FlagNested != 0 {
+		return heap.Process.NestedMalloc(size, 16)
+	}
+	var p uintptr
+	if flags&FlagNew != 0 && size-1 < 8 {
+		p = heap.Process.AllocClass(sizeclass.ForNew(size))
+	} else {
+		p = heap.Process.Malloc(size)
+	}
+	after()
+	return p
+}
+
+// Calloc is Malloc of memory that reads as zero, for sizes above the size classes.
+//
+//go:noinline
+func Calloc(size, flags uintptr) uintptr {
+	if flags&FlagNested != 0 {
+		p := heap.Process.NestedMalloc(size, 16)
+		if p != 0 {
+			sys.Zero(p, size)
+		}
+		return p
+	}
+	p, zeroed := heap.Process.Large(size, 1)
+	if p != 0 && !zeroed {
+		sys.Zero(p, size)
+	}
+	after()
+	return p
+}
+
+// Aligned returns size bytes aligned to align, or 0. Preconditions: align is a power of two.
+//
+//go:noinline
+func Aligned(size, align, flags uintptr) uintptr {
+	if flags&FlagNested != 0 {
+		return heap.Process.NestedMalloc(size, align)
+	}
+	p := heap.Process.Aligned(size, align)
+	after()
+	return p
+}
+
+// Realloc resizes p, which is not nil; 0 when memory is short.
+//
+//go:noinline
+func Realloc(p, size, flags uintptr) uintptr {
+	if flags&FlagNested != 0 {
+		q := heap.Process.NestedMalloc(size, 16)
+		if q != 0 {
+			sys.Copy(q, p, min(size, heap.Process.Usable(p)))
+			heap.Process.NestedFree(p, heap.Call(flags))
+		}
+		return q
+	}
+	q := heap.Process.Realloc(p, size, heap.Call(flags))
+	after()
+	return q
+}
+
+// Free takes back p, of which nothing is known yet.
+//
+//go:noinline
+func Free(p, flags uintptr) {
+	if flags&FlagNested != 0 {
+		heap.Process.NestedFree(p, heap.Call(flags))
+		return
+	}
+	heap.Process.Free(p, heap.Call(flags))
+	heap.Process.Poll()
+}
+
+// FreeChecked takes back p, which the fast path found to be an object of the class, and marked.
+//
+//go:noinline
+func FreeChecked(p, class, flags uintptr) {
+	if flags&FlagNested != 0 {
+		heap.Process.NestedFree(p, heap.CallFree)
+		return
+	}
+	heap.Process.FreeChecked(p, units.ClassID(class))
+	heap.Process.Poll()
+}
+
+// FreeSized takes back p, of which the caller says the size and alignment (0: none).
+//
+//go:noinline
+func FreeSized(p, size, align, flags uintptr) {
+	if flags&FlagNested != 0 {
+		heap.Process.NestedFree(p, heap.Call(flags))
+		return
+	}
+	heap.Process.FreeSized(p, size, align, flags&FlagExact != 0, heap.Call(flags))
+	heap.Process.Poll()
+}
+
+// Usable is how many bytes p's object has.
+//
+//go:noinline
+func Usable(p uintptr) uintptr { return heap.Process.Usable(p) }
+
+// Good is how many bytes an allocation of size aligned to align would have; 0 if it could never be made.
+//
+//go:noinline
+func Good(size, align uintptr) uintptr {
+	if c := sizeclass.ForAligned(size, max(align, 1)); c != 0 {
+		return sizeclass.Size(c)
+	}
+	if size > 1<<47 {
+		return 0
+	}
+	return max(size+units.PageSize-1, units.PageSize) &^ (units.PageSize - 1)
+}
+
+// after is what a slow allocation ends with.
+func after() {
+	refresh()
+	heap.Process.Poll()
+}
+
+// ForkBegin, ForkParent and ForkChild surround fork; own is how often the forking thread is inside.
+//
+//go:noinline
+func ForkBegin(own uintptr) { heap.Process.ForkBegin(uint32(own)) }
+
+// ForkParent ends the fork in the parent.
+//
+//go:noinline
+func ForkParent() { heap.Process.ForkParent() }
+
+// ForkChild ends the fork in the child.
+//
+//go:noinline
+func ForkChild(own uintptr) { heap.Process.ForkChild(uint32(own)) }
+
+// Background does the work that is due and returns.
+//
+//go:noinline
+func Background() { heap.Process.Background(sys.Now()) }
+
+// Trim returns free memory to the system and reports how many bytes.
+//
+//go:noinline
+func Trim() uintptr { return heap.Process.Trim() }

@@ -1,0 +1,85 @@
+package heap
+
+import (
+	"sync/atomic"
+
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+)
+
+// Periods of the background work, in ticks of one second.
+const (
+	tickNanos      = 1e9
+	rebalanceTicks = 2  // capacities of the transfer caches
+	plunderTicks   = 5  // unused objects of the transfer caches
+	drainTicks     = 30 // caches of idle vCPUs: long, for a drain empties a whole cache
+
+	// slowCalls is how many slow-path calls pass between looks at the clock where there is no thread: a
+	// clock_gettime by system call costs 100 ns and more, a slow path about as much.
+	slowCalls = 1024
+)
+
+// ticker remembers when work was last done.
+type ticker struct {
+	busy  uint32
+	calls uint32
+	last  int64 // nanoseconds of the monotonic clock
+	ticks uint64
+}
+
+// Background does what is due at time now (nanoseconds, monotonic): rebalancing and plundering the transfer
+// caches, draining idle vCPUs, returning memory to the system. It returns at once if another thread is at
+// it, or a fork. Call it about once a second.
+func (h *Heap) Background(now int64) {
+	if !atomic.CompareAndSwapUint32(&h.tick.busy, 0, 1) {
+		return
+	}
+	if g := h.enter(); g >= 0 {
+		h.due(now)
+		h.leave(g)
+	}
+	atomic.StoreUint32(&h.tick.busy, 0)
+}
+
+func (h *Heap) due(now int64) {
+	t := &h.tick
+	if now-t.last < tickNanos {
+		return
+	}
+	// After a pause the work is done once, not once for each missed tick.
+	t.last = now
+	t.ticks++
+	if t.ticks%rebalanceTicks == 0 {
+		h.Front.Transfer.Rebalance()
+	}
+	if t.ticks%plunderTicks == 0 {
+		h.Front.Transfer.Plunder()
+	}
+	if t.ticks%drainTicks == 0 {
+		h.Front.DrainIdle()
+	}
+	h.pages().Background(now)
+}
+
+// Poll does background work now and then from slow paths, for processes without a background thread.
+func (h *Heap) Poll() {
+	// Racy by intent: a lost increment delays the work by one call.
+	n := atomic.LoadUint32(&h.tick.calls) + 1
+	atomic.StoreUint32(&h.tick.calls, n)
+	if n%slowCalls == 0 {
+		h.Background(sys.Now())
+	}
+}
+
+// Trim returns as much memory to the system as it can, beginning with what the caches hold, and reports how
+// many bytes.
+func (h *Heap) Trim() uintptr {
+	g := h.enter()
+	if g < 0 {
+		return 0
+	}
+	h.Front.DrainAll()
+	h.Front.Transfer.Drain()
+	n := h.pages().Release(^uintptr(0), true)
+	h.leave(g)
+	return n
+}

@@ -1,0 +1,286 @@
+package heap
+
+import (
+	"sync/atomic"
+
+	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
+	"github.com/vcmalloc/vcmalloc/percpu"
+)
+
+// Heap is one allocator with its own address range. The zero value needs Init; it must not be copied.
+type Heap struct {
+	gates    [gates]gate
+	forking  uint32    // forks under way
+	forkMu   sys.Mutex // orders forks where that costs no wait for ever; see forkBegin
+	deferred uint64    // head of the list of frees that came while a fork was under way
+	side     side      //
+	tick     ticker    // of work that is due now and then
+	checking config.Check
+
+	// Front is the first tier; each tier holds the next.
+	Front percpu.Cache
+}
+
+// Process is the heap that the process's two front doors share.
+var Process Heap
+
+// Options of a heap.
+type Options struct {
+	Config  config.Config
+	Seed    uint64 // of the choice of addresses
+	PerCPU  percpu.Options
+	MaxHeap units.Bytes // what the heap may take from the system; 0: what there is
+}
+
+// Init makes a zero Heap ready. It reports false when the system has no address range or memory for it.
+func (h *Heap) Init(o *Options) bool {
+	c := &o.Config
+	h.checking = c.Check
+	if !h.pages().Init(pageheap.Options{
+		Seed:           o.Seed,
+		MaxBytes:       o.MaxHeap,
+		LifetimeFiller: c.Legacy&config.LifetimeFiller == 0,
+	}) {
+		return false
+	}
+	if !h.side.init(h.pages()) {
+		return false
+	}
+	h.Front.Transfer.Central.Legacy = c.Legacy&config.SpanPriority != 0
+	p := o.PerCPU
+	if p.Limit = c.PerCPULimit; p.Limit == 0 && c.Legacy&config.PerCPUResize != 0 {
+		p.Limit = percpu.LegacyLimit
+	}
+	return h.Front.Init(p)
+}
+
+func (h *Heap) pages() *pageheap.Heap { return &h.Front.Transfer.Central.Pages }
+
+// Malloc returns size bytes aligned to 16, or 0 when memory is short. From C++ operator new, small allows 8
+// bytes aligned to 8.
+func (h *Heap) Malloc(size units.Bytes) uintptr {
+	if c := sizeclass.ForMalloc(size); c != 0 {
+		return h.AllocClass(c)
+	}
+	p, _ := h.Large(size, 1)
+	return p
+}
+
+// AllocClass returns an object of size class c, or 0.
+func (h *Heap) AllocClass(c units.ClassID) uintptr {
+	g := h.enter()
+	if g < 0 {
+		return h.side.alloc(sizeclass.Size(c), sideAlign(sizeclass.Size(c)))
+	}
+	p := h.Front.Alloc(c)
+	h.leave(g)
+	if p != 0 {
+		unmark(p)
+	}
+	return p
+}
+
+// Large returns at least size bytes in whole pages, aligned to align bytes, or 0. zeroed says that they are
+// known to read as zero. Preconditions: align is a power of two.
+func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
+	const most = 1 << 47 // beyond any address space; keeps the sums below from overflowing
+	if size > most || align > most {
+		return 0, false
+	}
+	g := h.enter()
+	if g < 0 {
+		return h.side.alloc(size, max(align, units.PageSize)), false
+	}
+	n := max(units.PagesFor(size), 1)
+	var id units.SpanID
+	if align <= units.PageSize {
+		id, zeroed = h.pages().Alloc(n, 0, 1)
+	} else {
+		id, zeroed = h.pages().AllocAligned(n, units.PagesFor(align))
+	}
+	if id != 0 {
+		p = h.pages().Addr(id)
+	}
+	h.leave(g)
+	return p, zeroed
+}
+
+// Aligned returns size bytes aligned to align, or 0. Preconditions: align is a power of two.
+func (h *Heap) Aligned(size, align units.Bytes) uintptr {
+	if c := sizeclass.ForAligned(size, align); c != 0 {
+		return h.AllocClass(c)
+	}
+	p, _ := h.Large(size, align)
+	return p
+}
+
+// Usable is how many bytes the object at p has; 0 for nil and for what is no object.
+func (h *Heap) Usable(p uintptr) units.Bytes {
+	if h.side.contains(p) {
+		return h.side.usable(p)
+	}
+	if o := h.find(p); o.kind == small || o.kind == large {
+		return o.size
+	}
+	return 0
+}
+
+// Free gives p back. call names the caller in the line that a bad pointer costs.
+func (h *Heap) Free(p uintptr, call Call) {
+	if p == 0 {
+		return
+	}
+	if h.side.contains(p) {
+		h.freeSide(p, call)
+		return
+	}
+	o := h.find(p)
+	if o.kind == small && isMarked(p) && h.isFree(&o, p) {
+		o.kind = freed
+	}
+	if o.kind != small && o.kind != large {
+		h.misuse(&o, p, call)
+		return
+	}
+	h.freeFound(&o, p)
+}
+
+// FreeSized is Free for callers that know the size (and alignment, or 0) they asked for. exact is set where
+// the object can't have been resized in place.
+func (h *Heap) FreeSized(p uintptr, size, align units.Bytes, exact bool, call Call) {
+	if p == 0 {
+		return
+	}
+	if !h.side.contains(p) {
+		if o := h.find(p); (o.kind == small || o.kind == large) && !sizeFits(&o, size, align, exact) {
+			h.mismatch(&o, p, size, call)
+			return
+		}
+	}
+	h.Free(p, call)
+}
+
+// FreeChecked takes back small object p of class c, which the fast path has checked and marked.
+func (h *Heap) FreeChecked(p uintptr, c units.ClassID) {
+	g := h.enter()
+	if g < 0 {
+		h.deferFree(p)
+		return
+	}
+	bad := h.Front.Free(c, p)
+	h.leave(g)
+	if bad != 0 {
+		h.lateMisuse(bad)
+	}
+}
+
+func (h *Heap) freeFound(o *object, p uintptr) {
+	if o.kind == small {
+		mark(p)
+		h.FreeChecked(p, o.class)
+		return
+	}
+	g := h.enter()
+	if g < 0 {
+		h.deferFree(p)
+		return
+	}
+	h.pages().Free(o.span)
+	h.leave(g)
+}
+
+// Realloc makes p's object size bytes large, in place where it can, and returns its address; 0 when memory
+// is short, with the old object as it was. Preconditions: p is not nil.
+func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) uintptr {
+	var old units.Bytes
+	if h.side.contains(p) {
+		old = h.side.usable(p)
+	} else {
+		o := h.find(p)
+		if o.kind == small && isMarked(p) && h.isFree(&o, p) {
+			o.kind = freed
+		}
+		if o.kind != small && o.kind != large {
+			h.misuse(&o, p, call)
+			return 0
+		}
+		if staysInPlace(o.size, size) || o.kind == large && h.resize(&o, size) {
+			return p
+		}
+		old = o.size
+	}
+	q := h.Malloc(size)
+	if q == 0 {
+		return 0
+	}
+	sys.Copy(q, p, min(old, size))
+	h.Free(p, call)
+	return q
+}
+
+// staysInPlace: an object is not moved while the request fits and uses more than half of it. Moving earlier
+// would save at most that half, and copy each time a program trims a buffer.
+func staysInPlace(usable, size units.Bytes) bool { return size <= usable && size > usable/2 }
+
+// sizeFits reports whether a caller who asked for size (aligned to align) can hold object o.
+func sizeFits(o *object, size, align units.Bytes, exact bool) bool {
+	if !exact && staysInPlace(o.size, size) {
+		return true
+	}
+	if o.kind == large {
+		return max(units.PagesFor(size), 1) == units.PagesFor(o.size) && sizeclass.ForAligned(size, max(align, 1)) == 0
+	}
+	c := sizeclass.ForMalloc(size)
+	if align > 16 {
+		c = sizeclass.ForAligned(size, align)
+	}
+	return c == o.class || exact && sizeclass.ForNew(size) == o.class
+}
+
+// resize changes a large object in place. It declines to shrink one to what a size class would serve.
+func (h *Heap) resize(o *object, size units.Bytes) bool {
+	if size <= units.MaxSmall || size > 1<<46 {
+		return false
+	}
+	g := h.enter()
+	if g < 0 {
+		return false
+	}
+	ok := h.pages().TryResize(o.span, units.PagesFor(size))
+	h.leave(g)
+	return ok
+}
+
+// NestedMalloc and NestedFree serve a signal handler that interrupted its own thread inside the gate: what
+// the thread was changing is half done, so nothing but the side region and the deferred list is touched.
+func (h *Heap) NestedMalloc(size, align units.Bytes) uintptr {
+	return h.side.alloc(size, max(align, 16))
+}
+
+// NestedFree frees p once its thread has left the gate.
+func (h *Heap) NestedFree(p uintptr, call Call) {
+	if p == 0 {
+		return
+	}
+	if h.side.contains(p) {
+		h.freeSide(p, call)
+		return
+	}
+	if o := h.find(p); o.kind != small && o.kind != large {
+		h.misuse(&o, p, call)
+		return
+	}
+	h.deferFree(p)
+}
+
+// resetAfterFork is called in a fork's child, before anything else runs there.
+func (h *Heap) resetAfterFork() {
+	for i := range h.gates {
+		atomic.StoreUint32(&h.gates[i].n, 0)
+	}
+	h.Front.AfterFork()
+}

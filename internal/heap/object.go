@@ -1,0 +1,79 @@
+package heap
+
+import (
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+// kind is what a pointer turned out to be.
+type kind uint8
+
+const (
+	foreign  kind = iota // outside the heap
+	unused               // on a page that holds no object
+	interior             // inside an object, not at its start
+	freed                // an object that is free
+	small                // an object of a size class
+	large                // an object of whole pages
+)
+
+// object is what the metadata says of a pointer.
+type object struct {
+	kind  kind
+	class units.ClassID
+	span  units.SpanID
+	size  units.Bytes // usable
+	start uintptr     // of the object that an interior pointer points into
+}
+
+// find looks p up. It reads tables that do not change while p's object lives, so it takes no lock.
+func (h *Heap) find(p uintptr) object {
+	pages := h.pages()
+	if !pages.Contains(p) {
+		return object{kind: foreign}
+	}
+	if c := pages.ClassAt(p); c != 0 {
+		id := pages.SpanAt(p)
+		base := pages.Addr(id)
+		o := object{kind: small, class: c, span: id, size: sizeclass.Size(c)}
+		if off := p - base; !sizeclass.Divides(c, off) {
+			o.kind = interior
+			o.start = base + uintptr(sizeclass.Index(c, off))*sizeclass.Size(c)
+		}
+		return o
+	}
+	if id := pages.SpanAt(p); id != 0 && p&(units.PageSize-1) == 0 {
+		return object{kind: large, span: id, size: units.Bytes(pages.Span(id).Pages) << units.PageShift}
+	}
+	if id := pages.SpanOf(p); id != 0 {
+		s := pages.Span(id)
+		return object{kind: interior, span: id, size: units.Bytes(s.Pages) << units.PageShift, start: pages.Addr(id)}
+	}
+	return object{kind: unused}
+}
+
+// A freed small object carries its own address, inverted, in its first word, so that a second free can be
+// suspected by one compare. The word is cleared when the object is handed out again. A program may store
+// that very value, or write to memory it has freed: so a mark alone proves nothing, and isFree looks for
+// the object in every cache before anything is said.
+
+func mark(p uintptr)          { sys.Store64(p, ^uint64(p)) }
+func unmark(p uintptr)        { sys.Store64(p, 0) }
+func isMarked(p uintptr) bool { return sys.Load64(p) == ^uint64(p) }
+
+// isFree searches all tiers for small object p. If it is found it is free for certain: an object in
+// somebody's hands is in no cache. An object on its way between tiers may be missed, so it looks twice.
+func (h *Heap) isFree(o *object, p uintptr) bool {
+	g := h.enter()
+	if g < 0 {
+		return false
+	}
+	found := false
+	for try := 0; try < 2 && !found; try++ {
+		t := &h.Front.Transfer
+		found = h.Front.Holds(o.class, p) || t.Holds(o.class, p) || t.Central.IsFree(o.class, o.span, p)
+	}
+	h.leave(g)
+	return found
+}

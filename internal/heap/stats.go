@@ -1,0 +1,97 @@
+package heap
+
+import (
+	"sync/atomic"
+
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
+	"github.com/vcmalloc/vcmalloc/percpu"
+	"github.com/vcmalloc/vcmalloc/transfer"
+)
+
+// Stats is where a heap's memory is, in bytes. When the heap is quiescent
+//
+//	Mapped = Used + Large + Slack + PerCPU + Transfer + Central + FillerFree + FillerReleased + Cache + Unbacked
+//
+// to the byte; Meta and Side are mapped besides. While other threads allocate, the parts are read one after
+// another and may disagree by what moved meanwhile.
+type Stats struct {
+	Mapped         units.Bytes // of the window, handed out to the tiers
+	Used           units.Bytes // objects of size classes in the application's hands, by class size
+	Large          units.Bytes // larger objects, by whole pages
+	Slack          units.Bytes // tails of spans that hold no object
+	PerCPU         units.Bytes // objects in per-CPU caches
+	Transfer       units.Bytes // objects in transfer caches
+	Central        units.Bytes // free objects in spans
+	FillerFree     units.Bytes // pageheap.Stats has these
+	FillerReleased units.Bytes
+	Cache          units.Bytes
+	Unbacked       units.Bytes
+	Meta           units.Bytes // tables
+	Side           units.Bytes // the region that serves while forks are under way
+
+	UsedObjects  uint64 // objects of size classes in the application's hands
+	LargeObjects uint64
+	Populated    uint32 // vCPUs
+	Underflows   uint64 // misses of per-CPU caches on allocation
+	Overflows    uint64 // and on free
+
+	Pages pageheap.Stats
+}
+
+// Accounted is the sum that equals Mapped.
+func (s *Stats) Accounted() units.Bytes {
+	return s.Used + s.Large + s.Slack + s.PerCPU + s.Transfer + s.Central + s.FillerFree + s.FillerReleased + s.Cache + s.Unbacked
+}
+
+// ClassStats is where the objects of one class are.
+type ClassStats struct {
+	Used, PerCPU uint32
+	Transfer     transfer.Stats
+	Central      centralfreelist.Stats
+}
+
+// Class reads one class's counters.
+func (h *Heap) Class(c units.ClassID, out *ClassStats) {
+	t := &h.Front.Transfer
+	out.PerCPU = h.Front.Objects(c)
+	t.Stats(c, &out.Transfer)
+	t.Central.Stats(c, &out.Central)
+	out.Used = out.Central.Capacity - out.Central.Free - min(out.Transfer.Used+out.PerCPU, out.Central.Capacity-out.Central.Free)
+}
+
+// Stats reads all counters. It must not be called while a fork is under way.
+func (h *Heap) Stats(s *Stats) {
+	*s = Stats{}
+	p := &s.Pages
+	h.pages().Stats(p)
+	s.Mapped, s.Large, s.Meta = p.Mapped, p.Large, p.Meta
+	s.FillerFree, s.FillerReleased, s.Cache, s.Unbacked = p.FillerFree, p.FillerReleased, p.Cache, p.Unbacked
+	s.Side = units.Bytes(max(atomic.LoadInt64(&h.side.bytes), 0))
+	spans := uint64(0)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		var k ClassStats
+		h.Class(c, &k)
+		size := sizeclass.Size(c)
+		s.Used += units.Bytes(k.Used) * size
+		s.UsedObjects += uint64(k.Used)
+		s.PerCPU += units.Bytes(k.PerCPU) * size
+		s.Transfer += units.Bytes(k.Transfer.Used) * size
+		s.Central += units.Bytes(k.Central.Free) * size
+		spanBytes := units.Bytes(sizeclass.Pages(c)) << units.PageShift
+		s.Slack += units.Bytes(k.Central.Spans)*spanBytes - units.Bytes(k.Central.Capacity)*size
+		spans += uint64(k.Central.Spans)
+	}
+	s.LargeObjects = p.SpansAllocated - p.SpansFreed - min(spans, p.SpansAllocated-p.SpansFreed)
+	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {
+		var k percpu.Stats
+		h.Front.Stats(v, &k)
+		if k.Populated {
+			s.Populated++
+			s.Underflows += k.Underflows
+			s.Overflows += k.Overflow
+		}
+	}
+}

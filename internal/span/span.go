@@ -1,0 +1,207 @@
+package span
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+// Span is the description of a run of pages.
+type Span struct {
+	First units.PageID
+	Pages units.Pages
+
+	// Links of whatever list the span is in; its owner is the central free list.
+	Next, Prev units.SpanID
+
+	Class     units.ClassID // 0: a large span, one object
+	List      uint8         // which of the central free list's lists holds it
+	Flags     uint8
+	_         uint8
+	Allocated uint16 // objects handed out
+	Capacity  uint16 // objects in all
+
+	free [bitmapWords]uint64 // bitmap encoding, or the index list's head in the first word
+	_    [8]byte
+}
+
+const bitmapWords = 4
+
+// Flags.
+const (
+	// FlagAligned marks a large span whose first pages were cut off to align it.
+	FlagAligned = 1 << iota
+)
+
+const _ = uint(64 - unsafe.Sizeof(Span{})) // one cache line
+const _ = uint(unsafe.Sizeof(Span{}) - 64)
+
+// tinyMax is the largest object size, in bytes, of the index-list encoding: more than 256 objects a page.
+const tinyMax = 16
+
+const (
+	listEnd   = 0xffff
+	nodeSlots = 3 // further indices in a node, behind the next node's
+	nodeBytes = 8
+)
+
+// list is the index list's state, kept in the first word of Span.free.
+type list struct {
+	head  uint16 // index of the first node, listEnd if none
+	used  uint16 // how many of the head's slots hold an index
+	fresh uint16 // objects [fresh, Capacity) were never handed out
+	_     uint16
+}
+
+func (s *Span) list() *list { return (*list)(unsafe.Pointer(&s.free)) }
+
+// Init makes s describe a span of class c with every object free (c 0: a large object).
+func (s *Span) Init(first units.PageID, n units.Pages, c units.ClassID) {
+	*s = Span{First: first, Pages: n, Class: c}
+	if c == 0 {
+		return
+	}
+	k := sizeclass.Of(c)
+	s.Capacity = k.Objects
+	if k.Size <= tinyMax {
+		s.list().head = listEnd
+		return
+	}
+	left := int(k.Objects)
+	for i := range s.free {
+		if left >= 64 {
+			s.free[i] = ^uint64(0)
+		} else if left > 0 {
+			s.free[i] = 1<<left - 1
+		}
+		left -= 64
+	}
+}
+
+// Full reports whether no object of s is free, Empty whether all are.
+func (s *Span) Full() bool  { return s.Allocated == s.Capacity }
+func (s *Span) Empty() bool { return s.Allocated == 0 }
+
+// Pop takes up to n free objects off s, whose memory begins at base, writes their addresses to out and
+// returns how many. Preconditions: n <= len(out).
+func (s *Span) Pop(base uintptr, out []uintptr, n int) int {
+	k := sizeclass.Of(s.Class)
+	size := uintptr(k.Size)
+	got := 0
+	if size <= tinyMax {
+		for got < n && !s.Full() {
+			out[got] = base + s.popTiny(base, size)*size
+			got++
+			s.Allocated++
+		}
+		return got
+	}
+	for i := range s.free {
+		w := s.free[i]
+		for w != 0 && got < n {
+			b := bits.TrailingZeros64(w)
+			w &= w - 1
+			out[got] = base + uintptr(i*64+b)*size
+			got++
+		}
+		s.free[i] = w
+		if got == n {
+			break
+		}
+	}
+	s.Allocated += uint16(got)
+	return got
+}
+
+// Push gives object p back to s, whose memory begins at base. It reports false, and changes nothing, when
+// p is not the address of an object of s that was handed out.
+func (s *Span) Push(base, p uintptr) bool {
+	k := sizeclass.Of(s.Class)
+	off := p - base
+	if !sizeclass.Divides(s.Class, off) || s.Allocated == 0 {
+		return false
+	}
+	i := sizeclass.Index(s.Class, off)
+	if k.Size <= tinyMax {
+		if i >= uint32(s.list().fresh) {
+			return false
+		}
+		s.pushTiny(base, uintptr(k.Size), uint16(i))
+		s.Allocated--
+		return true
+	}
+	w, bit := &s.free[i>>6&(bitmapWords-1)], uint64(1)<<(i&63)
+	if *w&bit != 0 {
+		return false
+	}
+	*w |= bit
+	s.Allocated--
+	return true
+}
+
+// IsFree reports whether object p of s is free in the span itself (not in a cache above). It walks the
+// index list, so it is for checks that already suspect something.
+func (s *Span) IsFree(base, p uintptr) bool {
+	k := sizeclass.Of(s.Class)
+	i := sizeclass.Index(s.Class, p-base)
+	if i >= uint32(s.Capacity) {
+		return false
+	}
+	if k.Size > tinyMax {
+		return s.free[i>>6&(bitmapWords-1)]&(1<<(i&63)) != 0
+	}
+	l := s.list()
+	if i >= uint32(l.fresh) {
+		return true
+	}
+	used := l.used
+	for h, steps := l.head, uint16(0); h != listEnd && steps < s.Capacity; steps++ {
+		node := nodeAt(base, uintptr(k.Size), h)
+		if uint32(h) == i {
+			return true
+		}
+		for j := uint16(0); j < used && j < nodeSlots; j++ {
+			if uint32(node[j+1]) == i {
+				return true
+			}
+		}
+		h, used = node[0], nodeSlots
+	}
+	return false
+}
+
+// nodeAt is the list node in the last 8 bytes of free object i: the next node's index, then slots.
+func nodeAt(base, size uintptr, i uint16) *[4]uint16 {
+	return (*[4]uint16)(sys.At(base + uintptr(i)*size + size - nodeBytes))
+}
+
+func (s *Span) popTiny(base, size uintptr) uintptr {
+	l := s.list()
+	if l.head == listEnd {
+		l.fresh++
+		return uintptr(l.fresh - 1)
+	}
+	node := nodeAt(base, size, l.head)
+	if l.used > 0 {
+		l.used--
+		return uintptr(node[1+l.used&3])
+	}
+	i := l.head
+	l.head, l.used = node[0], nodeSlots // every node but the head is full
+	return uintptr(i)
+}
+
+func (s *Span) pushTiny(base, size uintptr, i uint16) {
+	l := s.list()
+	if l.head != listEnd && l.used < nodeSlots {
+		node := nodeAt(base, size, l.head)
+		node[1+l.used&3] = i
+		l.used++
+		return
+	}
+	nodeAt(base, size, i)[0] = l.head
+	l.head, l.used = i, 0
+}

@@ -1,0 +1,17 @@
+// Package vm gives a heap its addresses: one window that user pages come from and, in front of it, a slice
+// for each metadata table.
+//
+//	base-meta                        base                                base+size
+//	| table | table | ... (sparse)   | grown ............ | not mapped   |
+//
+// Nothing is reserved. A window of 1 TiB is a choice of base; only what is needed is mapped, in steps, with
+// MAP_FIXED_NOREPLACE, so a small program's virtual size stays small and `ulimit -v` works. The window grows
+// contiguously from its base. If somebody else's mapping stands in the way, growth goes on behind it and the
+// gap is simply never handed out. Because page numbers count from base, a pointer is ours only if
+// p-base < Grown(), and every metadata table is a flat array.
+//
+// State of an address: unmapped -> mapped (Grow, Table.Ensure) -> released and touched again any number of
+// times (Release). Nothing mapped is ever unmapped, except when Space.Free returns a test's heap.
+//
+// A Space has no lock: the page heap's lock guards Grow, each table's owner guards its Ensure.
+package vm

@@ -1,0 +1,236 @@
+package vm
+
+import (
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+// Sizes of address choices, in bytes. They cost nothing until mapped.
+const (
+	// windowSize is DESIGN.md's 1 TiB; page numbers then have 27 bits.
+	windowSize = 1 << 40
+	// windowSizeSmall serves 39-bit address spaces, of which it takes an eighth.
+	windowSizeSmall = 1 << 36
+	// metaFraction: the tables get the address range of half a window in front of it.
+	metaFraction = 2
+
+	growMin = 4 << units.HugePageShift   // 8 MiB: a step costs a system call, 3-7 us in a VM
+	growMax = 512 << units.HugePageShift // 1 GiB
+
+	// unhuged is how much of the window's start is kept in small pages: a process that never needs more
+	// than this pays for what it touches. Beyond it, hugepages make the first touch 6 to 50 times cheaper.
+	unhuged = 2 << units.HugePageShift
+)
+
+// Space is one heap's address range. The zero value is not usable; call Init.
+type Space struct {
+	base    uintptr // of the window
+	size    uintptr // of the window
+	grown   uintptr // bytes of the window in use as address space, gaps included
+	spare   uintptr // bytes mapped beyond grown, waiting to be handed out
+	mapped  uintptr // bytes mapped in the window
+	meta    uintptr // bytes mapped for tables
+	slice   uintptr // next free address for a table
+	thpMode uint8   // of the system, read when first needed
+	adviced bool    // the start of the window has been given up to hugepages
+}
+
+// Init chooses addresses. seed makes the choice differ between processes (address space randomisation);
+// any value does. It reports whether a place was found.
+func (s *Space) Init(seed uint64) bool {
+	for try := uint64(0); try < 16; try++ {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		r := uintptr(seed >> 33)
+		// The kernel places mappings top-down from the stack at the end of the address space; programs are
+		// at its start or close to the end. The middle is left for those who ask for an address.
+		size, base := uintptr(windowSize), uintptr(0x1000_0000_0000)+(r%0x3000)<<32
+		if try >= 8 {
+			size, base = windowSizeSmall, 0x10_0000_0000+(r%0x20)<<32
+		}
+		start := base - size/metaFraction
+		if occupied(start, base+size-start) {
+			continue
+		}
+		probe, e := sys.Mmap(start, probeSize, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
+		if e != 0 {
+			continue
+		}
+		if probe != start {
+			sys.Munmap(probe, probeSize)
+			continue
+		}
+		*s = Space{base: base, size: size, slice: start + probeSize, meta: probeSize}
+		return true
+	}
+	return false
+}
+
+// occupied reports whether something lies in the n bytes at start: in a Go program its heap may (from Go 1.26
+// on its address is random), and tables and Free must not run into it. The kernel looks for neighbours before
+// limits, so any error but EEXIST leaves the answer to whoever maps there.
+func occupied(start, n uintptr) bool {
+	a, e := sys.Mmap(start, n, sys.ProtNone, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
+	if e == 0 {
+		sys.Munmap(a, n)
+		return a != start // before Linux 4.17 the address is a hint
+	}
+	return e == sys.EEXIST
+}
+
+// probeSize is the mapping that tries an address; Boot hands it out, so it is not wasted.
+const probeSize = 64 << 10
+
+// Boot is memory of probeSize bytes, zeroed and mapped by Init, for a heap's smallest tables: one system call
+// for all of them.
+func (s *Space) Boot() (uintptr, uintptr) { return s.base - s.size/metaFraction, probeSize }
+
+// Base is the address of page 0.
+func (s *Space) Base() uintptr { return s.base }
+
+// Grown is the length in bytes of the part of the window that has been handed out, gaps included.
+func (s *Space) Grown() uintptr { return s.grown }
+
+// MaxPages is how many pages the window can ever hold.
+func (s *Space) MaxPages() units.Pages { return units.Pages(s.size >> units.PageShift) }
+
+// MappedBytes is what is mapped for pages that have been handed out by Grow.
+func (s *Space) MappedBytes() uintptr { return s.mapped - s.spare }
+
+// MetaBytes is what is mapped for tables, and SpareBytes what is mapped ahead of demand.
+func (s *Space) MetaBytes() uintptr  { return s.meta }
+func (s *Space) SpareBytes() uintptr { return s.spare }
+
+// Contains reports whether p lies in the part of the window that has been handed out.
+func (s *Space) Contains(p uintptr) bool { return p-s.base < s.grown }
+
+// Addr is the address of page p, and Page the page that holds address a.
+func (s *Space) Addr(p units.PageID) uintptr { return s.base + uintptr(p)<<units.PageShift }
+func (s *Space) Page(a uintptr) units.PageID { return units.PageID((a - s.base) >> units.PageShift) }
+
+// Grow hands out n new hugepages in a row, zeroed and untouched, and returns the first; ok is false when
+// the system refuses or the window is full. The pages handed out before need not be adjacent.
+func (s *Space) Grow(n uintptr) (first units.HugePageID, ok bool) {
+	need := n << units.HugePageShift
+	if n > s.size>>units.HugePageShift {
+		return units.NoHuge, false
+	}
+	if s.spare < need && !s.extend(need) {
+		return units.NoHuge, false
+	}
+	start := s.grown
+	s.grown += need
+	s.spare -= need
+	return units.HugePageID(start >> units.HugePageShift), true
+}
+
+// extend maps at least need-spare more bytes behind what is mapped, or need bytes behind a gap.
+func (s *Space) extend(need uintptr) bool {
+	end := s.grown + s.spare
+	step := min(max(growMin, s.grown/4), growMax) &^ (units.HugePageSize - 1)
+	if step > need-s.spare && s.mapAt(end, step) {
+		s.spare += step
+		return true
+	}
+	if s.mapAt(end, need-s.spare) {
+		s.spare = need
+		return true
+	}
+	// Something else lies there, or memory is short. In the second case the next tries fail as well.
+	const skip = 1 << 30
+	for off, i := (end+skip)&^(skip-1), 0; i < 64 && off < s.size; off, i = off+skip, i+1 {
+		if s.mapAt(off, need) {
+			s.mapped -= s.spare // the old spare is stranded before the gap: no longer counted
+			sys.Munmap(s.base+s.grown, s.spare)
+			s.grown, s.spare = off, need
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Space) mapAt(off, n uintptr) bool {
+	if off+n > s.size || off+n < off {
+		return false
+	}
+	a := s.base + off
+	got, e := sys.Mmap(a, n, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
+	if e != 0 {
+		return false
+	}
+	if got != a {
+		sys.Munmap(got, n)
+		return false
+	}
+	s.mapped += n
+	sys.NameMapping(a, n, "vcmalloc heap\x00")
+	s.adviseHuge(off, n)
+	return true
+}
+
+// adviseHuge asks for hugepages beyond the window's start, and for the start too once the heap has grown
+// past it.
+func (s *Space) adviseHuge(off, n uintptr) {
+	if s.thpMode == thpUnread {
+		s.thpMode = readTHPMode()
+	}
+	if off < unhuged {
+		if s.thpMode == thpAlways {
+			sys.Madvise(s.base+off, unhuged-off, sys.MadvNoHugePage)
+		}
+		n -= min(n, unhuged-off)
+		off = unhuged
+	}
+	if n > 0 && s.thpMode == thpMadvise {
+		sys.Madvise(s.base+off, n, sys.MadvHugePage)
+	}
+}
+
+const (
+	thpUnread = iota
+	thpNever
+	thpMadvise
+	thpAlways
+)
+
+// readTHPMode finds the bracketed word of "always [madvise] never".
+func readTHPMode() uint8 {
+	path := "/sys/kernel/mm/transparent_hugepage/enabled\x00"
+	fd, e := sys.OpenRead(uintptr(unsafe.Pointer(unsafe.StringData(path))))
+	if e != 0 {
+		return thpNever
+	}
+	var buf [64]byte
+	n, _ := sys.Read(fd, uintptr(unsafe.Pointer(&buf)), uintptr(len(buf)-1))
+	sys.Close(fd)
+	for i := uintptr(0); i+1 < n && i+1 < uintptr(len(buf)); i++ {
+		if buf[i] == '[' {
+			switch buf[i+1] {
+			case 'a':
+				return thpAlways
+			case 'm':
+				return thpMadvise
+			}
+		}
+	}
+	return thpNever
+}
+
+// Release gives the memory behind n bytes at page-aligned address a back to the system; it reads as zero
+// from then on. It reports whether the system took it (a locked range is refused).
+func Release(a, n uintptr) bool {
+	for i := 0; i < 3; i++ {
+		if e := sys.Madvise(a, n, sys.MadvDontNeed); e != sys.EAGAIN {
+			return e == 0
+		}
+	}
+	return false
+}
+
+// Free unmaps everything the space ever mapped. Only tests that built their own heap call it.
+func (s *Space) Free() {
+	sys.Munmap(s.base, s.grown+s.spare)
+	start := s.base - s.size/metaFraction
+	sys.Munmap(start, s.base-start)
+}

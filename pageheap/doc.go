@@ -1,0 +1,49 @@
+// Package pageheap gives out spans: runs of 8 KiB pages. It decides which hugepage a span lies on, because a
+// hugepage that is filled densely, or empty and given back whole, is what keeps address translation cheap
+// (paper section 5.4.4; FACTS.md sections 13 to 20 tell how the best-known allocator does it).
+//
+// Three places hold pages, from small requests to large:
+//
+//   - filler: hugepages that spans share. It takes requests below a hugepage and the tails of larger ones.
+//     It fills the hugepage whose longest free run is the shortest that fits, among those the one with most
+//     allocations, so that the others can empty.
+//   - cache: whole free hugepages, backed by memory or not, as two bitmaps. A request of a hugepage or more
+//     takes a run from there. The unused end of its last hugepage is donated to the filler.
+//   - vm.Space: the window, which grows when neither has room.
+//
+// A later region for requests a little above a multiple of a hugepage belongs in Heap.pages, between the
+// filler and the cache.
+//
+// Life of a hugepage:
+//
+//	not grown -> unbacked --take--> whole ------------------------------> backed --release--> unbacked
+//	                        |          ^ resize | shrink                   ^  |
+//	                        +--open--> in the filler ------ emptied -------+  +--take, open-->
+//	                                                  \---- emptied, partly released -> limbo -> unbacked
+//
+// Where a span lies follows from its size: below 256 pages inside one filler hugepage; from 256 on at the
+// start of a hugepage, with n/256 whole hugepages and, if n%256 != 0, one allocation at the start of the
+// filler hugepage behind them. Freeing and resizing need no more than that.
+//
+// Knowledge of zero pages: an unbacked hugepage reads as zero. The filler keeps one bit a page, set when its
+// hugepage is opened unbacked and when the page is released, cleared when the page is handed out.
+//
+// Invariants (Heap.Check verifies them; the sums hold whenever the lock is free):
+//
+//   - each hugepage grown is exactly one of: backed, unbacked, whole, in the filler, in limbo, pending
+//     (address space grown whose metadata the system had no memory for).
+//   - mapped = small + large + filler free + filler released + cache + unbacked, to the byte.
+//   - in a tracker: released is a subset of zero, zero a subset of not used; 0 < used pages < 256.
+//   - a page's class and span are in the page map exactly while a span owns it.
+//
+// A never touched page of a filler hugepage counts as free, not as released: "backed" is an upper bound of
+// what is resident.
+//
+// Memory goes back to the system only outside the lock and in steps of at most 64 MiB. Meanwhile the range
+// is in limbo (hugepages: in no bitmap) or pinned (filler pages: marked used), so nobody can be given it.
+//
+// Locks: Heap.mu guards all but the span table, which has its own. Order: span.Table's lock, then Heap.mu
+// (the table grows inside the Space that Heap.mu guards); so nothing here makes or deletes spans while it
+// holds Heap.mu. Callers may hold a central free list's lock. Page map entries and Span fields are written
+// without the lock by the thread that owns the pages.
+package pageheap

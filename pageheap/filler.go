@@ -1,0 +1,167 @@
+package pageheap
+
+import "github.com/vcmalloc/vcmalloc/internal/units"
+
+// Sets of hugepages in the filler (paper section 5.4.4): spans of few objects die early, those of many live
+// long. Kept apart, the hugepages of the first set empty, those of the second stay full.
+const (
+	setShort = iota // spans of at most fewObjects objects, large spans, tails of large spans
+	setLong
+	sets
+)
+
+// fewObjects is the capacity up to which a span counts as short-lived (paper section 5.4.4).
+const fewObjects = 16
+
+// filler packs spans of less than a hugepage, and the tails of larger ones, into hugepages. The zero value
+// is an empty filler; trackers must be ensured for each hugepage it is given. Guarded by Heap.mu.
+type filler struct {
+	trackers trackers
+	lists    [sets][groups]lists
+	free     uint64 // pages free and backed, pinned ones included
+	released uint64 // pages free and given back
+	huge     uint32 // hugepages
+}
+
+// get takes n pages aligned to align pages from a hugepage of the set. zeroed tells that they read as zero.
+// Preconditions: align is a power of two, both are less than a hugepage.
+func (f *filler) get(n, align, set uint32) (first units.PageID, zeroed, ok bool) {
+	need := n + align - 1 // a run of this length holds them wherever it begins
+	if need >= perHuge {
+		return units.NoPage, false, false
+	}
+	for g := range uint32(groups) {
+		l := &f.lists[set&1][g]
+		i := l.from(need * chunks)
+		if i == indexes {
+			continue
+		}
+		hp := units.HugePageID(l.heads[i] - 1)
+		t := f.trackers.at(hp)
+		at := t.fit(n, align)
+		zeroed = f.take(t, at, n)
+		t.allocs++
+		t.donated = false // used by others now: a hugepage like any other
+		f.relink(hp, t)
+		return hp.Page() + units.PageID(at), zeroed, true
+	}
+	return units.NoPage, false, false
+}
+
+// take marks free pages as used and counts them; the caller relinks.
+func (f *filler) take(t *tracker, i, n uint32) (zeroed bool) {
+	released, zeroed := t.mark(i, n)
+	f.released -= uint64(released)
+	f.free -= uint64(n - released)
+	return zeroed
+}
+
+// open gives the filler hugepage hp, whose first n pages are handed out as one allocation. fresh tells that
+// it reads as zero, donated that the allocation is not the filler's own choice. Preconditions: 0 < n < 256.
+func (f *filler) open(hp units.HugePageID, n, set uint32, fresh, donated bool) {
+	t := f.trackers.at(hp)
+	*t = tracker{
+		usedPages: uint16(n), longest: uint16(perHuge - n), allocs: 1,
+		set: uint8(set), state: stateFiller, donated: donated,
+	}
+	t.used.set(0, n)
+	if fresh {
+		t.zero.set(n, perHuge-n)
+	}
+	f.huge++
+	f.free += uint64(perHuge - n)
+	f.link(hp, t)
+}
+
+// outcome is what became of a hugepage.
+type outcome uint8
+
+const (
+	kept     outcome = iota // it is still in the filler
+	backed                  // emptied: a whole hugepage
+	unbacked                // emptied, and every page of it released
+	broken                  // emptied, some pages of it released: stateLimbo until the rest is
+)
+
+// put takes back n pages from i on of hp, which hold allocs whole allocations (1, or 0 for a part of one).
+// A hugepage that empties leaves the filler.
+func (f *filler) put(hp units.HugePageID, i, n uint32, allocs uint16) outcome {
+	t := f.trackers.at(hp)
+	t.unmark(i, n)
+	t.allocs -= allocs
+	f.free += uint64(n)
+	return f.settle(hp, t)
+}
+
+// settle puts hp where it belongs after pages of it became free.
+func (f *filler) settle(hp units.HugePageID, t *tracker) outcome {
+	if t.usedPages != 0 {
+		f.relink(hp, t)
+		return kept
+	}
+	released := uint32(t.releasedPages)
+	f.close(t)
+	switch released {
+	case 0:
+		return backed
+	case perHuge:
+		return unbacked
+	}
+	t.state = stateLimbo
+	return broken
+}
+
+// close takes a hugepage out of the filler, with whatever allocation is on it.
+func (f *filler) close(t *tracker) {
+	f.unlink(t)
+	f.released -= uint64(t.releasedPages)
+	f.free -= uint64(perHuge) - uint64(t.usedPages) - uint64(t.releasedPages)
+	f.huge--
+	t.state = stateNone
+}
+
+// extend makes the allocation that ends before page i of hp n pages longer, if these are free.
+func (f *filler) extend(hp units.HugePageID, i, n uint32) bool {
+	t := f.trackers.at(hp)
+	if i+n > perHuge || t.used.count(i, n) != 0 {
+		return false
+	}
+	f.take(t, i, n)
+	f.relink(hp, t)
+	return true
+}
+
+// alone reports whether the allocation at the start of hp is the only one on it.
+func (f *filler) alone(hp units.HugePageID) bool { return f.trackers.at(hp).allocs == 1 }
+
+// pin marks all pages of hp that are free and backed as used, so that they can be released without the
+// lock; they still count as free. It reports which they are. unpin must follow.
+func (f *filler) pin(hp units.HugePageID, pinned *bitmap) {
+	t := f.trackers.at(hp)
+	for w := range pinned {
+		pinned[w] = ^(t.used[w] | t.released[w])
+		t.used[w] |= pinned[w]
+	}
+	t.usedPages += uint16(pinned.count(0, perHuge))
+	t.allocs++
+	t.longest = uint16(t.used.longestClear())
+	f.relink(hp, t)
+}
+
+// unpin undoes pin; the pages of done have been released meanwhile.
+func (f *filler) unpin(hp units.HugePageID, pinned, done *bitmap) outcome {
+	t := f.trackers.at(hp)
+	for w := range pinned {
+		t.used[w] &^= pinned[w]
+		t.released[w] |= done[w]
+		t.zero[w] |= done[w]
+	}
+	n := done.count(0, perHuge)
+	t.usedPages -= uint16(pinned.count(0, perHuge))
+	t.releasedPages += uint16(n)
+	t.allocs--
+	t.longest = uint16(t.used.longestClear())
+	f.free -= uint64(n)
+	f.released += uint64(n)
+	return f.settle(hp, t)
+}

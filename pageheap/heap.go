@@ -1,0 +1,275 @@
+package pageheap
+
+import (
+	"github.com/vcmalloc/vcmalloc/internal/pagemap"
+	"github.com/vcmalloc/vcmalloc/internal/span"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
+)
+
+// Heap is one window of addresses and all that is known of its pages. Until Init the zero value refuses
+// every request. Methods may be called from any number of threads unless they say otherwise. It holds no
+// pointer and about 200 KiB, of which a small process touches a few system pages.
+type Heap struct {
+	mu     sys.Mutex
+	space  vm.Space
+	pages  pagemap.Map
+	spans  span.Table
+	filler filler
+	cache  cache
+
+	lifetime bool        // the filler's second set is in use
+	maxBytes units.Bytes // the window maps no more
+
+	// Hugepages below covered have page map entries and trackers. pending are hugepages behind covered
+	// that were grown, but that the system had no memory to describe.
+	covered      units.HugePageID
+	pendingFirst units.HugePageID
+	pendingCount uint32
+
+	small, large uint64 // pages in spans
+
+	// Background's memory: when it last ran, and thousandths (1/1024) of hugepages it still owes.
+	lastBackground int64
+	owed           uint32
+
+	allocated, freed uint64 // spans
+	hugeGrown        uint64 // hugepages
+	releasedBytes    uint64
+	madviseFailures  uint64
+}
+
+// Options are a heap's settings. The zero value is the legacy design without a limit.
+type Options struct {
+	Seed           uint64      // of the window's address
+	LifetimeFiller bool        // keep spans of few objects apart from spans of many
+	MaxBytes       units.Bytes // the window maps at most this much; 0: no limit
+}
+
+// Init finds the heap a window. It reports false when there is no address space for one. Call it once,
+// before any other method.
+func (h *Heap) Init(o Options) bool {
+	if !h.space.Init(o.Seed) || uint32(h.space.MaxPages())>>units.PagesPerHugeShift > maxHuge {
+		return false
+	}
+	h.pages.Init(&h.space)
+	h.spans.Init(&h.space)
+	h.filler.trackers.init(&h.space)
+	h.lifetime = o.LifetimeFiller
+	h.maxBytes = o.MaxBytes
+	if h.maxBytes == 0 {
+		h.maxBytes = ^units.Bytes(0)
+	}
+	return true
+}
+
+// Unmap returns all memory of the heap, spans handed out included. Only tests that built their own call it.
+func (h *Heap) Unmap() { h.space.Free() }
+
+// Alloc hands out n pages: for objects of class c, of which the span holds the given number, or as one
+// large object if c is 0. zeroed tells that they are known to read as zero. 0 means out of memory; nothing
+// has changed then.
+func (h *Heap) Alloc(n units.Pages, c units.ClassID, objects uint16) (id units.SpanID, zeroed bool) {
+	set := uint32(setShort)
+	if c != 0 && objects > fewObjects && h.lifetime {
+		set = setLong
+	}
+	return h.alloc(n, 1, c, set)
+}
+
+// AllocAligned hands out n pages as one large object whose address is a multiple of align pages.
+// Preconditions: align is a power of two.
+func (h *Heap) AllocAligned(n, align units.Pages) (id units.SpanID, zeroed bool) {
+	return h.alloc(n, align, 0, setShort)
+}
+
+func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id units.SpanID, zeroed bool) {
+	if n == 0 || n > h.space.MaxPages() {
+		return 0, false
+	}
+	id = h.spans.New(&h.space, &h.mu)
+	if id == 0 {
+		return 0, false
+	}
+	h.mu.Lock()
+	first, zeroed := h.take(uint32(n), uint32(align), set)
+	if first == units.NoPage {
+		h.mu.Unlock()
+		h.spans.Delete(id)
+		return 0, false
+	}
+	h.allocated++
+	*h.inSpans(c) += uint64(n)
+	h.mu.Unlock()
+	h.spans.At(id).Init(first, n, c)
+	h.pages.Set(first, n, c, id)
+	return id, zeroed
+}
+
+// inSpans counts the pages of spans of class c.
+func (h *Heap) inSpans(c units.ClassID) *uint64 {
+	if c != 0 {
+		return &h.small
+	}
+	return &h.large
+}
+
+// take finds n pages, or NoPage. Caller holds mu.
+func (h *Heap) take(n, align, set uint32) (first units.PageID, zeroed bool) {
+	if n < perHuge && align < perHuge {
+		if first, zeroed, ok := h.filler.get(n, align, set); ok {
+			return first, zeroed
+		}
+		hp := h.takeHuge(1, 1)
+		if hp == units.NoHuge {
+			return units.NoPage, false
+		}
+		zeroed = h.cache.take(hp, 1)
+		h.filler.open(hp, n, set, zeroed, false)
+		return hp.Page(), zeroed
+	}
+	// A region for sizes that waste most of their last hugepage belongs here.
+	whole, tail := n/perHuge, n%perHuge
+	hp := h.takeHuge((n+perHuge-1)/perHuge, max(align/perHuge, 1))
+	if hp == units.NoHuge {
+		return units.NoPage, false
+	}
+	zeroed = true
+	if whole != 0 {
+		zeroed = h.cache.take(hp, whole)
+	}
+	if tail != 0 {
+		last := hp + units.HugePageID(whole)
+		fresh := h.cache.take(last, 1)
+		h.filler.open(last, tail, setShort, fresh, true)
+		zeroed = zeroed && fresh
+	}
+	return hp.Page(), zeroed
+}
+
+// takeHuge finds n free hugepages in a row at an address that is a multiple of align hugepages, growing the
+// window if need be. They are still in the cache; NoHuge if there are none. Backed ones first: they cost no
+// page faults. Then unbacked, then mixed.
+func (h *Heap) takeHuge(n, align uint32) units.HugePageID {
+	base := uint64(h.space.Base() >> units.HugePageShift)
+	// Growing may end behind a gap, so what completes the run at the window's end may not: then whatever
+	// alignment costs is asked for. A third look is for hugepages that were pending.
+	for try := 0; try < 4; try++ {
+		for k := kindBacked; k <= kindAny; k++ {
+			if hp, ok := h.cache.find(n, align, base, k); ok {
+				return hp
+			}
+		}
+		top := uint32(h.space.Grown() >> units.HugePageShift)
+		start := top - h.cache.before(top, n+align, kindAny)
+		want := uint64(alignHuge(start, align, base)) + uint64(n) - uint64(top)
+		if try > 1 {
+			want = uint64(n) + uint64(align) - 1
+		}
+		if want > maxHuge || !h.grow(uint32(want)) {
+			break
+		}
+	}
+	return units.NoHuge
+}
+
+// grow adds n hugepages to the window and to the cache, or those that are pending. When it fails the cache
+// is as it was.
+func (h *Heap) grow(n uint32) bool {
+	if h.pendingCount == 0 {
+		size := units.Bytes(n) << units.HugePageShift
+		if size > h.maxBytes || h.space.MappedBytes() > h.maxBytes-size {
+			return false
+		}
+		// First the metadata, then the window: a failure leaves nothing to undo. Only behind a gap, which
+		// the window reports when it has grown, does more metadata turn out to be needed.
+		top := units.HugePageID(h.space.Grown() >> units.HugePageShift)
+		if !h.cover(top + units.HugePageID(n)) {
+			return false
+		}
+		first, ok := h.space.Grow(uintptr(n))
+		if !ok {
+			return false
+		}
+		h.pendingFirst, h.pendingCount = first, n
+		h.hugeGrown += uint64(n)
+	}
+	if !h.cover(h.pendingFirst + units.HugePageID(h.pendingCount)) {
+		return false
+	}
+	h.cache.add(h.pendingFirst, h.pendingCount, kindUnbacked)
+	h.pendingCount = 0
+	return true
+}
+
+// cover makes the metadata of hugepages below n usable.
+func (h *Heap) cover(n units.HugePageID) bool {
+	if n <= h.covered {
+		return true
+	}
+	if n > maxHuge || !h.pages.Ensure(&h.space, units.Pages(n.Page())) || !h.filler.trackers.ensure(&h.space, n) {
+		return false
+	}
+	h.covered = n
+	return true
+}
+
+// Free takes a span back. Preconditions: id is a live span, and the caller its only user.
+func (h *Heap) Free(id units.SpanID) {
+	ids := [1]units.SpanID{id}
+	h.FreeBatch(ids[:])
+}
+
+// FreeBatch takes spans back under one acquisition of the lock. Preconditions: those of Free; all differ.
+func (h *Heap) FreeBatch(ids []units.SpanID) {
+	for _, id := range ids {
+		s := h.spans.At(id)
+		h.pages.Clear(s.First, s.Pages, s.Class)
+	}
+	limbo := uint32(0)
+	h.mu.Lock()
+	for _, id := range ids {
+		s := h.spans.At(id)
+		*h.inSpans(s.Class) -= uint64(s.Pages)
+		limbo = h.give(s.First, uint32(s.Pages), limbo)
+	}
+	h.freed += uint64(len(ids))
+	h.mu.Unlock()
+	h.spans.DeleteAll(ids)
+	h.releaseLimbo(limbo)
+}
+
+// give takes back the n pages of a span. Hugepages that must be released are put in front of the list
+// limbo, whose new head it returns. Caller holds mu.
+func (h *Heap) give(first units.PageID, n, limbo uint32) uint32 {
+	hp := first.Huge()
+	if n < perHuge {
+		return h.put(hp, uint32(first)%perHuge, n, 1, limbo)
+	}
+	whole, tail := n/perHuge, n%perHuge
+	h.cache.add(hp, whole, kindBacked)
+	if tail != 0 {
+		limbo = h.put(hp+units.HugePageID(whole), 0, tail, 1, limbo)
+	}
+	return limbo
+}
+
+// put gives pages back to the filler and the hugepage, if that empties it, to the cache or to limbo.
+func (h *Heap) put(hp units.HugePageID, i, n uint32, allocs uint16, limbo uint32) uint32 {
+	return h.settle(hp, h.filler.put(hp, i, n, allocs), limbo)
+}
+
+func (h *Heap) settle(hp units.HugePageID, o outcome, limbo uint32) uint32 {
+	switch o {
+	case backed:
+		h.cache.add(hp, 1, kindBacked)
+	case unbacked:
+		h.cache.add(hp, 1, kindUnbacked)
+	case broken:
+		h.cache.limbo++
+		h.filler.trackers.at(hp).next = limbo
+		return uint32(hp) + 1
+	}
+	return limbo
+}

@@ -1,0 +1,207 @@
+package pageheap
+
+import (
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
+)
+
+const (
+	// releaseStep bounds one call to the system, in hugepages (64 MiB: milliseconds of page table work).
+	releaseStep = 32
+	// maxFailures is after how many refusals (locked memory, usually all of it) Release gives up.
+	maxFailures = 8
+	// scanStep bounds the trackers looked at while the lock is held: 64 KiB of them, some 10 us.
+	scanStep = 512
+)
+
+// Release gives at least max bytes of free memory back to the system, or all there is, and returns how
+// much: free hugepages first; if hard, then the free pages of hugepages in use too, which breaks these for
+// the processor's address translation.
+func (h *Heap) Release(max units.Bytes, hard bool) units.Bytes {
+	done := h.releaseCache(max)
+	if hard && done < max {
+		done += h.subrelease(max - done)
+	}
+	return done
+}
+
+// Background gives back part of the free hugepages that nobody wanted since the last call, and returns how
+// many bytes. now is a clock in nanoseconds. Call it every few seconds at most; one thread at a time.
+func (h *Heap) Background(now int64) units.Bytes {
+	h.mu.Lock()
+	n := uint32(0)
+	if h.lastBackground != 0 {
+		n, h.owed = decay(h.cache.low, h.owed, now-h.lastBackground)
+	}
+	h.lastBackground = now
+	h.cache.low = h.cache.backed
+	h.mu.Unlock()
+	if n == 0 {
+		return 0
+	}
+	return h.releaseCache(units.Bytes(n) << units.HugePageShift)
+}
+
+// releaseCache releases free hugepages, from the window's end down.
+func (h *Heap) releaseCache(max units.Bytes) (done units.Bytes) {
+	below := uint32(maxHuge)
+	for failures := 0; done < max && failures < maxFailures; {
+		want := uint32(min((max-done-1)>>units.HugePageShift+1, releaseStep))
+		h.mu.Lock()
+		first, n := h.cache.cut(below, want)
+		h.mu.Unlock()
+		if n == 0 {
+			break
+		}
+		below = uint32(first)
+		if h.releaseRun(first, n, 0) {
+			done += units.Bytes(n) << units.HugePageShift
+		} else {
+			failures++
+		}
+	}
+	return done
+}
+
+// releaseRun releases n hugepages that are in limbo, of which the given number of pages has been released
+// before, and returns them to the cache.
+func (h *Heap) releaseRun(first units.HugePageID, n, before uint32) bool {
+	size := units.Bytes(n) << units.HugePageShift
+	ok := vm.Release(h.space.Addr(first.Page()), size)
+	h.mu.Lock()
+	h.cache.limbo -= n
+	if ok {
+		h.releasedBytes += uint64(size) - uint64(before)<<units.PageShift
+		h.cache.add(first, n, kindUnbacked)
+	} else {
+		h.madviseFailures++
+		h.cache.add(first, n, kindBacked)
+	}
+	h.mu.Unlock()
+	return ok
+}
+
+// releaseLimbo releases the hugepages of a list that Heap.settle made.
+func (h *Heap) releaseLimbo(limbo uint32) {
+	for limbo != 0 {
+		hp := units.HugePageID(limbo - 1)
+		t := h.filler.trackers.at(hp)
+		limbo = t.next
+		t.state = stateNone
+		h.releaseRun(hp, 1, uint32(t.releasedPages))
+	}
+}
+
+// Hugepages in the filler are released in the order of rank: those already broken before intact ones, then
+// those with few used pages, which are the most likely to empty and be whole again.
+const (
+	rankShift = 2 // used pages that make no difference: fewer than 4
+	ranks     = 2 * units.PagesPerHuge >> rankShift
+)
+
+// rank is the place of t in that order, and free what it has to release; 0 pages if nothing.
+func (t *tracker) rank() (rank, free uint32) {
+	if t.state != stateFiller {
+		return 0, 0
+	}
+	rank = uint32(t.usedPages) >> rankShift
+	if t.releasedPages == 0 {
+		rank += ranks / 2
+	}
+	return rank, perHuge - uint32(t.usedPages) - uint32(t.releasedPages)
+}
+
+// subrelease releases free pages of the filler's hugepages. One pass counts how far down the order max
+// reaches; a second releases all that ranks before that, a third as much of the last rank as is needed.
+func (h *Heap) subrelease(max units.Bytes) (done units.Bytes) {
+	last := h.lastRank(max)
+	failures := 0
+	for pass := uint32(0); pass < 2; pass++ {
+		from, to := uint32(0), last
+		if pass == 1 {
+			from, to = last, last+1
+		}
+		for hp := uint32(0); done < max && failures < maxFailures; hp++ {
+			var pinned bitmap
+			hp = h.pinNext(hp, from, to, &pinned)
+			if hp == maxHuge {
+				break
+			}
+			got := h.releasePinned(units.HugePageID(hp), &pinned)
+			if got == 0 {
+				failures++
+			}
+			done += got
+		}
+	}
+	return done
+}
+
+// lastRank is the rank at which hugepages of lower or equal rank have max bytes to release.
+func (h *Heap) lastRank(max units.Bytes) uint32 {
+	var free [ranks]uint32 // pages; a window has 2^27
+	for hp, top := uint32(0), uint32(0); ; {
+		h.mu.Lock()
+		top = uint32(h.covered)
+		for end := min(hp+scanStep, top); hp < end; hp++ {
+			r, n := h.filler.trackers.at(units.HugePageID(hp)).rank()
+			free[r%ranks] += n
+		}
+		h.mu.Unlock()
+		if hp >= top {
+			break
+		}
+	}
+	sum := units.Bytes(0)
+	for r := range free {
+		sum += units.Bytes(free[r]) << units.PageShift
+		if sum >= max {
+			return uint32(r)
+		}
+	}
+	return ranks - 1
+}
+
+// pinNext pins the first hugepage from hp on that has something to release and a rank in [from, to).
+// maxHuge if there is none.
+func (h *Heap) pinNext(hp, from, to uint32, pinned *bitmap) uint32 {
+	for {
+		h.mu.Lock()
+		top := uint32(h.covered)
+		for end := min(hp+scanStep, top); hp < end; hp++ {
+			r, n := h.filler.trackers.at(units.HugePageID(hp)).rank()
+			if n != 0 && r >= from && r < to {
+				h.filler.pin(units.HugePageID(hp), pinned)
+				h.mu.Unlock()
+				return hp
+			}
+		}
+		h.mu.Unlock()
+		if hp >= top {
+			return maxHuge
+		}
+	}
+}
+
+// releasePinned releases the pinned pages of hp, a call for each run, and unpins them.
+func (h *Heap) releasePinned(hp units.HugePageID, pinned *bitmap) units.Bytes {
+	var done bitmap
+	failures := uint64(0)
+	for i := pinned.nextSet(0); i < perHuge; {
+		end := pinned.nextClear(i)
+		if vm.Release(h.space.Addr(hp.Page()+units.PageID(i)), units.Bytes(end-i)<<units.PageShift) {
+			done.set(i, end-i)
+		} else {
+			failures++
+		}
+		i = pinned.nextSet(end)
+	}
+	got := units.Bytes(done.count(0, perHuge)) << units.PageShift
+	h.mu.Lock()
+	h.madviseFailures += failures
+	h.releasedBytes += uint64(got)
+	limbo := h.settle(hp, h.filler.unpin(hp, pinned, &done), 0)
+	h.mu.Unlock()
+	h.releaseLimbo(limbo)
+	return got
+}

@@ -1,0 +1,104 @@
+package pageheap
+
+import "github.com/vcmalloc/vcmalloc/internal/units"
+
+// TryResize makes large span id n pages long where it lies: it gives the tail back, or takes the free pages
+// and hugepages behind it. It reports false, with nothing changed, when these are not free or the span is
+// of a size class. Preconditions: id is a live span, and the caller its only user.
+func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
+	s := h.spans.At(id)
+	if n == 0 || n > h.space.MaxPages() || s.Class != 0 {
+		return false
+	}
+	limbo, ok := uint32(0), true
+	h.mu.Lock()
+	if n < s.Pages {
+		limbo = h.shrink(s.First, uint32(s.Pages), uint32(n))
+	} else if n > s.Pages {
+		ok = h.extend(s.First, uint32(s.Pages), uint32(n))
+	}
+	if ok {
+		h.large += uint64(n) - uint64(s.Pages)
+		s.Pages = n
+	}
+	h.mu.Unlock()
+	h.releaseLimbo(limbo)
+	return ok
+}
+
+// shrink gives back all but the first n of old pages. Caller holds mu.
+func (h *Heap) shrink(first units.PageID, old, n uint32) (limbo uint32) {
+	hp := first.Huge()
+	if old < perHuge {
+		return h.put(hp, uint32(first)%perHuge+n, old-n, 0, 0)
+	}
+	oldWhole, oldTail := old/perHuge, old%perHuge
+	whole, tail := n/perHuge, n%perHuge
+	if whole == oldWhole {
+		end := uint16(0) // of the allocation that is the tail
+		if tail == 0 {
+			end = 1
+		}
+		return h.put(hp+units.HugePageID(whole), tail, oldTail-tail, end, 0)
+	}
+	if oldTail != 0 {
+		limbo = h.put(hp+units.HugePageID(oldWhole), 0, oldTail, 1, 0)
+	}
+	if tail != 0 {
+		h.filler.open(hp+units.HugePageID(whole), tail, setShort, false, true)
+		whole++
+	}
+	if whole != oldWhole {
+		h.cache.add(hp+units.HugePageID(whole), oldWhole-whole, kindBacked)
+	}
+	return limbo
+}
+
+// extend adds pages behind a span of old pages until it has n, if all of them are free. Caller holds mu.
+func (h *Heap) extend(first units.PageID, old, n uint32) bool {
+	hp, off := first.Huge(), uint32(first)%perHuge
+	if off != 0 {
+		return h.filler.extend(hp, off+old, n-old)
+	}
+	oldWhole, oldTail := old/perHuge, old%perHuge
+	whole, tail := n/perHuge, n%perHuge
+	if oldTail != 0 {
+		last := hp + units.HugePageID(oldWhole)
+		if whole == oldWhole {
+			return h.filler.extend(last, oldTail, tail-oldTail)
+		}
+		// The tail's hugepage must become wholly the span's.
+		if !h.filler.alone(last) {
+			return false
+		}
+	}
+	from := hp + units.HugePageID((old+perHuge-1)/perHuge)
+	to := hp + units.HugePageID((n+perHuge-1)/perHuge)
+	if !h.freeRun(uint32(from), uint32(to)) {
+		return false
+	}
+	if oldTail != 0 {
+		h.filler.close(h.filler.trackers.at(hp + units.HugePageID(oldWhole)))
+	}
+	if tail != 0 {
+		to--
+		h.filler.open(to, tail, setShort, h.cache.take(to, 1), true)
+	}
+	if to > from {
+		h.cache.take(from, uint32(to-from))
+	}
+	return true
+}
+
+// freeRun reports whether hugepages [from, to) are free, having grown the window if it ends among them.
+func (h *Heap) freeRun(from, to uint32) bool {
+	if to <= from {
+		return true
+	}
+	end := h.cache.end(from, kindAny)
+	if top := uint32(h.space.Grown() >> units.HugePageShift); end == top && to > top {
+		h.grow(to - top)
+		end = h.cache.end(from, kindAny)
+	}
+	return end >= to
+}

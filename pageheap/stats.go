@@ -1,0 +1,141 @@
+package pageheap
+
+import (
+	"github.com/vcmalloc/vcmalloc/internal/pagemap"
+	"github.com/vcmalloc/vcmalloc/internal/span"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
+)
+
+// Stats is a consistent view of a heap's pages. All but Meta are parts of the window:
+// Mapped = Small + Large + FillerFree + FillerReleased + Cache + Unbacked, to the byte.
+type Stats struct {
+	Mapped         units.Bytes // handed out by the window so far
+	Small          units.Bytes // in spans of a size class
+	Large          units.Bytes // in large spans
+	FillerFree     units.Bytes // free pages of hugepages in use, backed (or never touched)
+	FillerReleased units.Bytes // free pages of hugepages in use, given back
+	Cache          units.Bytes // whole free hugepages, backed
+	Unbacked       units.Bytes // whole free hugepages without memory
+	Meta           units.Bytes // mapped for tables
+
+	FillerHuge uint32 // hugepages in the filler
+
+	SpansAllocated  uint64 // since the heap began, as all below
+	SpansFreed      uint64
+	HugeGrown       uint64 // hugepages added to the window
+	Released        uint64 // bytes given back to the system
+	MadviseFailures uint64 // refusals of the system to take memory back
+	LockContended   uint64 // acquisitions of the lock that had to wait
+}
+
+// Stats fills st.
+func (h *Heap) Stats(st *Stats) {
+	h.mu.Lock()
+	h.stats(st)
+	h.mu.Unlock()
+}
+
+func (h *Heap) stats(st *Stats) {
+	*st = Stats{
+		Mapped:         h.space.MappedBytes(),
+		Small:          units.Bytes(h.small) << units.PageShift,
+		Large:          units.Bytes(h.large) << units.PageShift,
+		FillerFree:     units.Bytes(h.filler.free) << units.PageShift,
+		FillerReleased: units.Bytes(h.filler.released) << units.PageShift,
+		Cache:          units.Bytes(h.cache.backed+h.cache.limbo) << units.HugePageShift,
+		Unbacked:       units.Bytes(h.cache.unbacked+h.pendingCount) << units.HugePageShift,
+		Meta:           h.space.MetaBytes(),
+		FillerHuge:     h.filler.huge,
+
+		SpansAllocated:  h.allocated,
+		SpansFreed:      h.freed,
+		HugeGrown:       h.hugeGrown,
+		Released:        h.releasedBytes,
+		MadviseFailures: h.madviseFailures,
+		LockContended:   uint64(h.mu.Contended()),
+	}
+}
+
+// Accounted is the sum that equals Mapped.
+func (st *Stats) Accounted() units.Bytes {
+	return st.Small + st.Large + st.FillerFree + st.FillerReleased + st.Cache + st.Unbacked
+}
+
+// Span is the description of span id. Preconditions: id is a live span.
+func (h *Heap) Span(id units.SpanID) *span.Span { return h.spans.At(id) }
+
+// Addr is the address of span id's memory. Preconditions: id is a live span.
+func (h *Heap) Addr(id units.SpanID) uintptr { return h.space.Addr(h.spans.At(id).First) }
+
+// Space is the window, Pages its page map and Spans its span table, for what reads them without the lock:
+// fast paths, and error paths that name a pointer.
+func (h *Heap) Space() *vm.Space    { return &h.space }
+func (h *Heap) Pages() *pagemap.Map { return &h.pages }
+func (h *Heap) Spans() *span.Table  { return &h.spans }
+
+// NewTable chooses addresses in the heap's range for a table of at most max bytes, and EnsureTable maps its
+// first n bytes: the Space is guarded by the page heap's lock. The caller serialises EnsureTable for a table.
+func (h *Heap) NewTable(max uintptr) vm.Table {
+	h.mu.Lock()
+	t := h.space.NewTable(max)
+	h.mu.Unlock()
+	return t
+}
+
+// EnsureTable is explained at NewTable.
+func (h *Heap) EnsureTable(t *vm.Table, n uintptr) bool {
+	if n <= t.Mapped() {
+		return true
+	}
+	h.mu.Lock()
+	ok := t.Ensure(&h.space, n)
+	h.mu.Unlock()
+	return ok
+}
+
+// SpanOf is the live span that p points into, its interior included, or 0. It takes no lock, so that error
+// paths can call it anywhere: while other threads allocate and free near p the answer may be out of date.
+// It takes up to 256 steps inside a hugepage and one for each hugepage back to the span's start.
+func (h *Heap) SpanOf(p uintptr) units.SpanID {
+	if !h.space.Contains(p) {
+		return 0
+	}
+	page := h.space.Page(p)
+	hp := page.Huge()
+	if hp >= h.covered {
+		return 0
+	}
+	if h.filler.trackers.at(hp).state == stateFiller {
+		for i := page + 1; i > hp.Page(); i-- {
+			if id := h.pages.Span(i - 1); id != 0 {
+				return h.covering(id, page)
+			}
+		}
+		// What is left is the tail of a large span that begins in a hugepage before.
+		if hp == 0 {
+			return 0
+		}
+		hp--
+	}
+	for ; ; hp-- {
+		if h.cache.isFree(hp, kindAny) || h.filler.trackers.at(hp).state != stateNone {
+			return 0
+		}
+		if id := h.pages.Span(hp.Page()); id != 0 {
+			return h.covering(id, page)
+		}
+		if hp == 0 {
+			return 0
+		}
+	}
+}
+
+// covering is id if page lies in that span, otherwise 0.
+func (h *Heap) covering(id units.SpanID, page units.PageID) units.SpanID {
+	s := h.spans.At(id)
+	if page < s.First || units.Pages(page-s.First) >= s.Pages {
+		return 0
+	}
+	return id
+}

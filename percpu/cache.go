@@ -1,0 +1,188 @@
+package percpu
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
+	"github.com/vcmalloc/vcmalloc/transfer"
+)
+
+// DefaultLimit is the byte budget of a vCPU's cache; LegacyLimit the static one of the legacy design (paper
+// section 5.4.1).
+const (
+	DefaultLimit units.Bytes = 3 << 19
+	LegacyLimit  units.Bytes = 3 << 20
+)
+
+// MaxVCPUs bounds the slab table. Linux distributions build for at most 8192 CPUs.
+const MaxVCPUs = 8192
+
+// Sequences are the addresses of the restartable sequences of the C door. All act on the vCPU the caller
+// runs on at that moment, and do nothing on one whose slab is stopped.
+type Sequences struct {
+	VCPU  uintptr // () the current vCPU, -1 when this thread is not registered
+	Pop   uintptr // (class) an object or 0
+	Push  uintptr // (class, objects, n) how many fitted
+	PopN  uintptr // (class, out, n) how many came
+	Store uintptr // (class, slab, old header, new header) 1 if stored
+}
+
+// Options of a Cache.
+type Options struct {
+	// Table is the memory of the slab table, MaxVCPUs words, and Empty the empty slab's address: a slab of
+	// zeros with an odd word before it. 0: the cache makes its own, as it may when nothing but Go code reads
+	// them.
+	Table, Empty uintptr
+	Sequences    Sequences // zero: slabs are guarded by locks
+	VCPUs        uintptr   // how many there may be; 0: ask the system
+	Limit        units.Bytes
+}
+
+// Cache is the per-vCPU caches of a heap and the transfer caches below them.
+type Cache struct {
+	seq     Sequences
+	table   uintptr
+	empty   uintptr
+	vcpus   uintptr
+	limit   units.Bytes
+	fence   uint32 // see fenceUnknown
+	own     vm.Table
+	infos   vm.Table
+	slabs   vm.Table // address space only: slabs are mapped one by one
+	layouts [layouts]layout
+
+	Transfer transfer.Tier
+}
+
+// info is what is known of one vCPU. Its owner's slow paths write it plainly: a lost update costs a little
+// precision. Only bytes are exact.
+type info struct {
+	mu         sys.Mutex
+	slab       uintptr // 0: not populated
+	shift      uint32
+	hand       uint32 // where stealing goes on
+	available  int64  // bytes of the budget that no class has; atomic
+	capacity   int64  // bytes of the budget
+	underflows uint64
+	overflows  uint64
+	outgrown   uint32 // misses of classes at their layout's limit since the slab was laid out
+	quiet      uint64 // misses at the last drain check
+	drains     uint32
+	class      [sizeclass.NumClasses]classInfo
+}
+
+type classInfo struct {
+	history history
+	last    uint32 // the vCPU's count of misses, low 32 bits, when this class last missed
+}
+
+const (
+	infoShift = 10 // 1 KiB
+	areaShift = maxShift + 1
+)
+
+const _ = uint(1<<infoShift - unsafe.Sizeof(info{}))
+
+// Init prepares the tables. Preconditions: the page heap is initialised.
+func (k *Cache) Init(o Options) bool {
+	if o.VCPUs == 0 {
+		o.VCPUs = max(sys.MaxCPUs(), 1)
+	}
+	k.seq, k.table, k.empty = o.Sequences, o.Table, o.Empty
+	k.vcpus = min(o.VCPUs, MaxVCPUs)
+	k.limit = o.Limit
+	if k.limit == 0 {
+		k.limit = DefaultLimit
+	}
+	pages := &k.Transfer.Central.Pages
+	const emptyAt = 16
+	if k.table == 0 {
+		if !pages.NewMappedTable(&k.own, emptyAt+headerWords*wordBytes+k.vcpus*8) {
+			return false
+		}
+		k.empty = k.own.Base() + emptyAt
+		k.table = k.empty + headerWords*wordBytes
+		sys.Store64(k.empty-8, uint64(k.empty-8)|1)
+	}
+	if !pages.NewMappedTable(&k.infos, k.vcpus<<infoShift) || !pages.NewEmptyTable(&k.slabs, k.vcpus<<areaShift) {
+		return false
+	}
+	for v := uintptr(0); v < k.vcpus; v++ {
+		atomic.StoreUintptr(k.entry(units.VCPU(v)), k.empty)
+	}
+	k.layouts[0].fill(minShift, k.limit)
+	return k.Transfer.Init()
+}
+
+func (k *Cache) entry(v units.VCPU) *uintptr { return (*uintptr)(sys.At(k.table + uintptr(v)*8)) }
+func (k *Cache) info(v units.VCPU) *info {
+	return (*info)(sys.At(k.infos.Base() + uintptr(v)<<infoShift))
+}
+func (k *Cache) layoutOf(in *info) *layout { return &k.layouts[(in.shift-minShift)%layouts] }
+
+// locked reports whether slabs are guarded by locks instead of restartable sequences.
+func (k *Cache) locked() bool { return k.seq.VCPU == 0 }
+
+// VCPUs is how many vCPUs there may be.
+func (k *Cache) VCPUs() units.VCPU { return units.VCPU(k.vcpus) }
+
+// current is the vCPU the caller runs on, or -1 if it can't use any slab.
+func (k *Cache) current() units.VCPU {
+	if !k.locked() {
+		v := units.VCPU(sys.CallC(k.seq.VCPU, 0, 0, 0, 0))
+		if uintptr(v) >= k.vcpus {
+			return -1
+		}
+		return v
+	}
+	cpu := sys.CurrentCPU()
+	if cpu < 0 {
+		cpu = 0
+	}
+	return units.VCPU(uintptr(cpu) % k.vcpus)
+}
+
+// area is where slabs of vCPU v and of 1<<shift bytes lie: each size has its own place, aligned to its size.
+func (k *Cache) area(v units.VCPU, shift uint32) uintptr {
+	return k.slabs.Base() + uintptr(v)<<areaShift + 1<<shift
+}
+
+// populate gives vCPU v its first slab.
+func (k *Cache) populate(v units.VCPU) bool {
+	in := k.info(v)
+	in.mu.Lock()
+	ok := in.slab != 0
+	if !ok {
+		s := k.newSlab(v, minShift)
+		if ok = s != 0; ok {
+			in.shift = minShift
+			in.capacity = int64(k.limit)
+			atomic.StoreInt64(&in.available, int64(k.limit))
+			atomic.StoreUintptr(&in.slab, uintptr(s))
+			atomic.StoreUintptr(k.entry(v), uintptr(s))
+		}
+	}
+	in.mu.Unlock()
+	return ok
+}
+
+// newSlab maps a slab without objects and without capacity.
+func (k *Cache) newSlab(v units.VCPU, shift uint32) slab {
+	a := k.area(v, shift)
+	if !k.Transfer.Central.Pages.MapMetadata(a, 1<<shift) {
+		return 0
+	}
+	s := slab(a)
+	s.mark(firstWord)
+	for c := units.ClassID(0); c < sizeclass.NumClasses; c++ {
+		s.store(c, emptyHeader)
+	}
+	return s
+}
+
+// Misses is the number of underflows and overflows of vCPU v so far.
+func (in *info) misses() uint64 { return in.underflows + in.overflows }

@@ -1,0 +1,116 @@
+package percpu
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+// The operations on the caller's own slab, as restartable sequences or under the slab's lock. With
+// sequences v is only where the caller was a moment ago: the operation acts on the vCPU it is on now.
+
+func (k *Cache) pop(v units.VCPU, c units.ClassID) uintptr {
+	if !k.locked() {
+		return sys.CallC(k.seq.Pop, uintptr(c), 0, 0, 0)
+	}
+	var one [1]uintptr
+	if k.popN(v, c, one[:], 1) == 0 {
+		return 0
+	}
+	return one[0]
+}
+
+func (k *Cache) push(v units.VCPU, c units.ClassID, objects []uintptr) int {
+	if len(objects) == 0 {
+		return 0
+	}
+	if !k.locked() {
+		return int(sys.CallC(k.seq.Push, uintptr(c), uintptr(unsafe.Pointer(&objects[0])), uintptr(len(objects)), 0))
+	}
+	in := k.info(v)
+	in.mu.Lock()
+	n := slab(in.slab).push(c, objects)
+	in.mu.Unlock()
+	return n
+}
+
+func (k *Cache) popN(v units.VCPU, c units.ClassID, out []uintptr, n int) int {
+	if n == 0 {
+		return 0
+	}
+	if !k.locked() {
+		return int(sys.CallC(k.seq.PopN, uintptr(c), uintptr(unsafe.Pointer(&out[0])), uintptr(n), 0))
+	}
+	in := k.info(v)
+	in.mu.Lock()
+	n = slab(in.slab).pop(c, out, n)
+	in.mu.Unlock()
+	return n
+}
+
+// swapHeader stores a header if the caller runs on the vCPU of slab s and the header is still old.
+func (k *Cache) swapHeader(v units.VCPU, s slab, c units.ClassID, old, new header) bool {
+	if !k.locked() {
+		return sys.CallC(k.seq.Store, uintptr(c), uintptr(s), uintptr(old), uintptr(new)) != 0
+	}
+	in := k.info(v)
+	in.mu.Lock()
+	ok := slab(in.slab) == s && s.load(c) == old
+	if ok {
+		s.store(c, new)
+	}
+	in.mu.Unlock()
+	return ok
+}
+
+const (
+	fenceUnknown = iota
+	fenceReady
+	fenceMissing // no membarrier for rseq: nobody's slab can be stopped
+)
+
+// canStop reports whether slabs can be taken from their vCPUs. The first call registers the process with
+// the kernel, which small programs never need.
+func (k *Cache) canStop() bool {
+	if k.locked() {
+		return true
+	}
+	f := atomic.LoadUint32(&k.fence)
+	if f == fenceUnknown {
+		f = fenceReady
+		if _, e := sys.Membarrier(sys.MembarrierRegisterPrivateRseq, 0, 0); e != 0 {
+			f = fenceMissing
+		}
+		atomic.StoreUint32(&k.fence, f)
+	}
+	return f == fenceReady
+}
+
+// stop makes the slab of vCPU v the caller's own, until start. Preconditions: the caller holds its lock.
+// It reports false, with nothing changed, when that can't be done.
+func (k *Cache) stop(v units.VCPU) bool {
+	if k.locked() {
+		return true // the lock is ownership
+	}
+	if !k.canStop() {
+		return false
+	}
+	atomic.StoreUintptr(k.entry(v), k.empty)
+	if _, e := sys.Membarrier(sys.MembarrierPrivateRseq, 0, 0); e != 0 {
+		atomic.StoreUintptr(k.entry(v), k.info(v).slab)
+		atomic.StoreUint32(&k.fence, fenceMissing)
+		return false
+	}
+	return true
+}
+
+// start gives the slab back to its vCPU.
+func (k *Cache) start(v units.VCPU) { atomic.StoreUintptr(k.entry(v), k.info(v).slab) }
+
+// stopped reports whether somebody else owns the slab of vCPU v at the moment.
+func (k *Cache) stopped(v units.VCPU) bool { return atomic.LoadUintptr(k.entry(v)) == k.empty }
+
+// AfterFork forgets what the kernel may not have passed on to a child.
+func (k *Cache) AfterFork() { k.fence = fenceUnknown }
