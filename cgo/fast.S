@@ -176,10 +176,8 @@ _ZnamRKSt9nothrow_t:
 	registered 9f
 	sequence .Lpush\@, .Lpushed\@, .Lrepush\@
 	slab
-	mov	(%rcx,%rax,4), %r11d
-	movzwl	%r11w, %esi
-	shr	$16, %r11d
-	cmp	%r11d, %esi
+	movzwl	(%rcx,%rax,4), %esi	/* not the whole header: the last store was of its lower half */
+	cmp	2(%rcx,%rax,4), %si
 	jae	9f
 	mov	%rdi, (%rcx,%rsi,8)
 	inc	%esi
