@@ -129,7 +129,7 @@ func (h *Heap) checkTracker(hp units.HugePageID, t *tracker, n *tally) string {
 		}
 		i += length
 	}
-	if allocs != t.allocs {
+	if allocs != t.allocs || t.donated && allocs != 1 {
 		return "a tracker's number of allocations is wrong"
 	}
 	return ""

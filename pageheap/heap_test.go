@@ -212,6 +212,26 @@ func TestResizeInPlace(t *testing.T) {
 	checkHeap(t, h)
 }
 
+func TestResizeLeavesOthersOnTheTailAlone(t *testing.T) {
+	h := newHeap(t, Options{})
+	id := must(t, h, 2*pagesOf+10)
+	other := must(t, h, 5) // behind the tail
+	if h.TryResize(id, 3*pagesOf) || h.TryResize(id, 2*pagesOf+11) {
+		t.Fatal("grew over a neighbour")
+	}
+	for _, n := range []units.Pages{2*pagesOf + 3, 2 * pagesOf, pagesOf + 1, pagesOf} {
+		if !h.TryResize(id, n) {
+			t.Fatalf("can't shrink to %d", n)
+		}
+		checkHeap(t, h)
+	}
+	h.Free(other)
+	if !h.TryResize(id, 3*pagesOf) {
+		t.Fatal("can't grow into what is free again")
+	}
+	checkHeap(t, h)
+}
+
 func TestHardReleaseTakesTheEmptiestHugepagesFirst(t *testing.T) {
 	h := newHeap(t, Options{})
 	var ids []units.SpanID

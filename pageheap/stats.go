@@ -74,26 +74,6 @@ func (h *Heap) Space() *vm.Space    { return &h.space }
 func (h *Heap) Pages() *pagemap.Map { return &h.pages }
 func (h *Heap) Spans() *span.Table  { return &h.spans }
 
-// NewTable chooses addresses in the heap's range for a table of at most max bytes, and EnsureTable maps its
-// first n bytes: the Space is guarded by the page heap's lock. The caller serialises EnsureTable for a table.
-func (h *Heap) NewTable(max uintptr) vm.Table {
-	h.mu.Lock()
-	t := h.space.NewTable(max)
-	h.mu.Unlock()
-	return t
-}
-
-// EnsureTable is explained at NewTable.
-func (h *Heap) EnsureTable(t *vm.Table, n uintptr) bool {
-	if n <= t.Mapped() {
-		return true
-	}
-	h.mu.Lock()
-	ok := t.Ensure(&h.space, n)
-	h.mu.Unlock()
-	return ok
-}
-
 // SpanOf is the live span that p points into, its interior included, or 0. It takes no lock, so that error
 // paths can call it anywhere: while other threads allocate and free near p the answer may be out of date.
 // It takes up to 256 steps inside a hugepage and one for each hugepage back to the span's start.
@@ -134,7 +114,7 @@ func (h *Heap) SpanOf(p uintptr) units.SpanID {
 // covering is id if page lies in that span, otherwise 0.
 func (h *Heap) covering(id units.SpanID, page units.PageID) units.SpanID {
 	s := h.spans.At(id)
-	if page < s.First || units.Pages(page-s.First) >= s.Pages {
+	if units.Pages(page-s.First) >= s.Pages { // a page before the span wraps around to a large number
 		return 0
 	}
 	return id
