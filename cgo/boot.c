@@ -101,6 +101,7 @@ static void boot(void)
 		.slot_mm_cid = RSEQ_MM_CID,
 		.slot_cpu_id = RSEQ_CPU_ID,
 		.unregistered = thread_offset(vcm_rseq),
+		.replaced = vcm_operators_replaced(),
 		.envp = (uintptr_t)environment(),
 		.secure = getauxval(AT_SECURE),
 	};

@@ -12,18 +12,27 @@
 #include "fast.h"
 
 /* A sequence's descriptor, and the abort landing that jumps back to \again. The signature must precede the
- * landing; as the displacement of a ud1 it keeps disassemblers in step. */
-	.macro	sequence start, end, again
+ * landing; as the displacement of a ud1 it keeps disassemblers in step. \saved are the registers the function
+ * has pushed, for unwinders that look at the landing. */
+	.macro	sequence start, end, again, saved:vararg
 	.pushsection __rseq_cs, "aw", @progbits
 	.balign	32
 .Lcs\@:	.long	0, 0
 	.quad	\start, \end - \start, .Labort\@
 	.popsection
 	.pushsection .text.rseq_abort, "ax", @progbits
+	.cfi_startproc
+	.irp	reg, \saved
+	.ifnb	\reg
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset \reg, 0
+	.endif
+	.endr
 	.byte	0x0f, 0xb9, 0x3d
 	.long	RSEQ_SIG
 .Labort\@:
 	jmp	\again
+	.cfi_endproc
 	.popsection
 \again:	lea	.Lcs\@(%rip), %rcx
 	mov	%rcx, %fs:RSEQ_CS(%rdx)
@@ -83,9 +92,9 @@
 /* A function that allocates rdi bytes: eax = their class, found in slots of 8 or 16 bytes up to 1 KiB and of
  * 128 bytes above. The two bounds are in memory because they are zero until the heap is ready, and stay zero
  * where nothing may be fast: then every call goes to \slow. */
-	.macro	allocate slow, kind
+	.macro	allocate slow, kind, fine=FAST_FINE, small=FAST_SMALL
 	lea	vcm_fast(%rip), %r10
-	cmp	FAST_FINE(%r10), %rdi
+	cmp	\fine(%r10), %rdi
 	jae	2f
 	.ifc	\kind, new
 	lea	7(%rdi), %eax
@@ -100,7 +109,7 @@
 	mov	%r11, %rax
 	movq	$0, (%rax)	/* the mark of a free object */
 	ret
-2:	cmp	FAST_SMALL(%r10), %rdi
+2:	cmp	\small(%r10), %rdi
 	jae	3f
 	lea	127(%rdi), %eax
 	shr	$7, %eax
@@ -120,33 +129,41 @@ vcm_malloc:
 	endfunction malloc
 	.size	vcm_malloc, . - vcm_malloc
 
+/* The operators of C++. The plain ones may be replaced by the program; then these here are not called. The
+ * others, derived from them, must in that case call the program's: they have bounds of their own, which send
+ * them to the slow path there. The hidden names tell whether they were replaced. */
 	.p2align 6
-	.globl	_Znam
-	.type	_Znam, @function
+	.globl	vcm_new
+	.hidden	vcm_new
 	function _Znwm
-_Znam:
+vcm_new:
 	allocate vcm_new_slow, new
 	endfunction _Znwm
-	.size	_Znam, . - _Znam
 
 	.p2align 6
-	.globl	_ZnamRKSt9nothrow_t
-	.type	_ZnamRKSt9nothrow_t, @function
+	function _Znam
+	allocate vcm_new_array_slow, new, FAST_FINE_DERIVED, FAST_SMALL_DERIVED
+	endfunction _Znam
+
+	.p2align 6
 	function _ZnwmRKSt9nothrow_t
-_ZnamRKSt9nothrow_t:
-	allocate vcm_new_nothrow_slow, new
+	allocate vcm_new_nothrow_slow, new, FAST_FINE_DERIVED, FAST_SMALL_DERIVED
 	endfunction _ZnwmRKSt9nothrow_t
-	.size	_ZnamRKSt9nothrow_t, . - _ZnamRKSt9nothrow_t
+
+	.p2align 6
+	function _ZnamRKSt9nothrow_t
+	allocate vcm_new_array_nothrow_slow, new, FAST_FINE_DERIVED, FAST_SMALL_DERIVED
+	endfunction _ZnamRKSt9nothrow_t
 
 /* A function that takes object rdi back. eax = its class by the page map. An object must start there: on a
  * span of one page the page offset tells, on longer ones the span's first page is needed. Then the mark: an
  * object whose first word is its own address inverted is suspected to be free already. \sized: the class
  * must be that of rsi bytes. */
-	.macro	release slow, sized
+	.macro	release slow, sized, limit=FAST_LIMIT
 	lea	vcm_fast(%rip), %r10
 	mov	%rdi, %r9
 	sub	FAST_BASE(%r10), %r9
-	cmp	FAST_LIMIT(%r10), %r9
+	cmp	\limit(%r10), %r9
 	jae	8f
 	shr	$PAGE_SHIFT, %r9
 	mov	FAST_CLASSES(%r10), %rcx
@@ -218,37 +235,32 @@ vcm_free:
 	.size	vcm_free, . - vcm_free
 
 	.p2align 6
-	.globl	_ZdlPvRKSt9nothrow_t, _ZdlPvSt11align_val_t, _ZdlPvSt11align_val_tRKSt9nothrow_t
-	.type	_ZdlPvRKSt9nothrow_t, @function
+	.globl	vcm_delete
+	.hidden	vcm_delete
+	.globl	_ZdlPvSt11align_val_t
 	.type	_ZdlPvSt11align_val_t, @function
-	.type	_ZdlPvSt11align_val_tRKSt9nothrow_t, @function
+	.globl	vcm_delete_aligned
+	.hidden	vcm_delete_aligned
 	function _ZdlPv
-_ZdlPvRKSt9nothrow_t:
+vcm_delete:
 _ZdlPvSt11align_val_t:
-_ZdlPvSt11align_val_tRKSt9nothrow_t:
+vcm_delete_aligned:
 	release vcm_delete_slow, unsized
 	endfunction _ZdlPv
 
 	.p2align 6
-	.globl	_ZdaPvRKSt9nothrow_t, _ZdaPvSt11align_val_t, _ZdaPvSt11align_val_tRKSt9nothrow_t
-	.type	_ZdaPvRKSt9nothrow_t, @function
-	.type	_ZdaPvSt11align_val_t, @function
-	.type	_ZdaPvSt11align_val_tRKSt9nothrow_t, @function
 	function _ZdaPv
-_ZdaPvRKSt9nothrow_t:
-_ZdaPvSt11align_val_t:
-_ZdaPvSt11align_val_tRKSt9nothrow_t:
-	release vcm_delete_array_slow, unsized
+	release vcm_delete_array_slow, unsized, FAST_LIMIT_DERIVED
 	endfunction _ZdaPv
 
 	.p2align 6
 	function _ZdlPvm
-	release vcm_delete_sized_slow, sized
+	release vcm_delete_sized_slow, sized, FAST_LIMIT_DERIVED
 	endfunction _ZdlPvm
 
 	.p2align 6
 	function _ZdaPvm
-	release vcm_delete_array_sized_slow, sized
+	release vcm_delete_array_sized_slow, sized, FAST_LIMIT_DERIVED
 	endfunction _ZdaPvm
 
 /* The sequences that Go's slow paths call (percpu.Sequences), by the C calling convention. */
@@ -295,7 +307,7 @@ _ZdaPvSt11align_val_tRKSt9nothrow_t:
 	mov	%rdx, %rbx
 	lea	vcm_fast(%rip), %r10
 	registered 2f
-	sequence .Lpushn, .Lpushedn, .Lrepushn
+	sequence .Lpushn, .Lpushedn, .Lrepushn, %rbx, %rbp, %r12
 	slab
 	movzwl	(%rcx,%rdi,4), %r10d
 	movzwl	2(%rcx,%rdi,4), %eax
@@ -329,7 +341,7 @@ _ZdaPvSt11align_val_tRKSt9nothrow_t:
 	mov	%rdx, %rbx
 	lea	vcm_fast(%rip), %r10
 	registered 3f
-	sequence .Lpopn, .Lpoppedn, .Lrepopn
+	sequence .Lpopn, .Lpoppedn, .Lrepopn, %rbx, %r12
 	slab
 	movzwl	(%rcx,%rdi,4), %r10d
 	xor	%eax, %eax
@@ -361,7 +373,7 @@ _ZdaPvSt11align_val_tRKSt9nothrow_t:
 	mov	%edx, %r11d
 	lea	vcm_fast(%rip), %r10
 	registered 1f
-	sequence .Lstore, .Lstored, .Lrestore
+	sequence .Lstore, .Lstored, .Lrestore, %rbx
 	slab
 	cmp	%rsi, %rcx
 	jne	1f

@@ -30,13 +30,18 @@ static handler current_handler(void)
 	return get ? get() : NULL;
 }
 
+/* The alignment that asks for none. */
+#define DEFAULT_ALIGN SIZE_MAX
+
 /* Allocates as operator new must: on failure calls the new-handler, as long as there is one, and tries
- * again. align 0 asks for the default. */
+ * again. An alignment that is none fails at once. */
 static void *allocate(size_t n, size_t align)
 {
 	int saved = errno;
+	if (align != DEFAULT_ALIGN && (align == 0 || (align & (align - 1))))
+		return NULL;
 	for (;;) {
-		void *p = align ? vcm_allocate_aligned(n, align) : vcm_allocate(n, FLAG_NEW);
+		void *p = align == DEFAULT_ALIGN ? vcm_allocate(n, FLAG_NEW) : vcm_allocate_aligned(n, align);
 		if (p) {
 			errno = saved;
 			return p;
@@ -61,47 +66,156 @@ static void *allocate_or_throw(size_t n, size_t align)
 	return NULL; /* no C++ in this process: there is nobody to catch */
 }
 
-HIDDEN void *vcm_new_slow(size_t n)
+/* cxx.S: calls the function and turns an exception into NULL. */
+HIDDEN void *vcm_nothrow(size_t n, size_t align, void *(*allocate)(size_t, size_t));
+
+/* The operators by their C++ names. Where the program replaces one, these names are the program's, by the
+ * dynamic linker's search order; fast.S has hidden names for ours. */
+EXPORT void *_Znwm(size_t n);
+EXPORT void *_Znam(size_t n);
+EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align);
+EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align);
+EXPORT void _ZdlPv(void *p);
+EXPORT void _ZdaPv(void *p);
+EXPORT void _ZdlPvSt11align_val_t(void *p, size_t align);
+EXPORT void _ZdaPvSt11align_val_t(void *p, size_t align);
+HIDDEN void *vcm_new(size_t n);
+HIDDEN void vcm_delete(void *p);
+
+int vcm_operators_replaced(void)
 {
-	return allocate_or_throw(n, 0);
+	return _Znwm != vcm_new || _ZdlPv != vcm_delete;
 }
 
-/* cxx.S: calls the second function and turns an exception into NULL. */
-HIDDEN void *vcm_nothrow(size_t n, size_t align, void *(*allocate)(size_t, size_t));
+HIDDEN void *vcm_new_slow(size_t n)
+{
+	return allocate_or_throw(n, DEFAULT_ALIGN);
+}
+
+/* The derived operators call what [new.delete] says they call by default, so that replacing one function
+ * replaces them all. */
+
+HIDDEN void *vcm_new_array_slow(size_t n)
+{
+	return _Znwm(n);
+}
+
+static void *call_new(size_t n, size_t align)
+{
+	return align == DEFAULT_ALIGN ? _Znwm(n) : _ZnwmSt11align_val_t(n, align);
+}
+
+static void *call_new_array(size_t n, size_t align)
+{
+	return align == DEFAULT_ALIGN ? _Znam(n) : _ZnamSt11align_val_t(n, align);
+}
 
 HIDDEN void *vcm_new_nothrow_slow(size_t n)
 {
-	return vcm_nothrow(n, 0, allocate);
+	return vcm_nothrow(n, DEFAULT_ALIGN, _Znwm == vcm_new ? allocate : call_new);
+}
+
+HIDDEN void *vcm_new_array_nothrow_slow(size_t n)
+{
+	return vcm_nothrow(n, DEFAULT_ALIGN, _Znwm == vcm_new ? allocate : call_new_array);
 }
 
 EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align)
 {
-	return allocate_or_throw(n, align);
+	return allocate_or_throw(n, align == DEFAULT_ALIGN ? 0 : align);
 }
 
 EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align)
 {
-	return allocate_or_throw(n, align);
+	return _ZnwmSt11align_val_t(n, align);
 }
 
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag)
 {
 	(void)tag;
-	return vcm_nothrow(n, align, allocate);
+	return vcm_nothrow(n, align == DEFAULT_ALIGN ? 0 : align, call_new);
 }
 
 EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag)
 {
 	(void)tag;
-	return vcm_nothrow(n, align, allocate);
+	return vcm_nothrow(n, align == DEFAULT_ALIGN ? 0 : align, call_new_array);
 }
+
+HIDDEN void vcm_delete_slow(void *p)
+{
+	vcm_release(p, CALL_DELETE);
+}
+
+HIDDEN void vcm_delete_array_slow(void *p)
+{
+	if (_ZdlPv != vcm_delete)
+		_ZdlPv(p);
+	else
+		vcm_release(p, CALL_DELETE_ARRAY);
+}
+
+HIDDEN void vcm_delete_sized_slow(void *p, size_t n)
+{
+	if (_ZdlPv != vcm_delete)
+		_ZdlPv(p);
+	else
+		vcm_release_sized(p, n, 0, CALL_DELETE | FLAG_EXACT);
+}
+
+HIDDEN void vcm_delete_array_sized_slow(void *p, size_t n)
+{
+	if (_ZdlPv != vcm_delete)
+		_ZdaPv(p);
+	else
+		vcm_release_sized(p, n, 0, CALL_DELETE_ARRAY | FLAG_EXACT);
+}
+
+EXPORT void _ZdlPvRKSt9nothrow_t(void *p, const void *tag)
+{
+	(void)tag;
+	_ZdlPv(p);
+}
+
+EXPORT void _ZdaPvRKSt9nothrow_t(void *p, const void *tag)
+{
+	(void)tag;
+	_ZdaPv(p);
+}
+
+EXPORT void _ZdaPvSt11align_val_t(void *p, size_t align)
+{
+	_ZdlPvSt11align_val_t(p, align);
+}
+
+EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag)
+{
+	(void)tag;
+	_ZdlPvSt11align_val_t(p, align);
+}
+
+EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag)
+{
+	(void)tag;
+	_ZdaPvSt11align_val_t(p, align);
+}
+
+/* A program that replaces aligned operators replaces new and delete of them both; the aligned delete is
+ * asked whether it is still ours. */
+HIDDEN void vcm_delete_aligned(void *p, size_t align);
 
 EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align)
 {
-	vcm_release_sized(p, n, align, CALL_DELETE | FLAG_EXACT);
+	if (_ZdlPvSt11align_val_t != vcm_delete_aligned)
+		_ZdlPvSt11align_val_t(p, align);
+	else
+		vcm_release_sized(p, n, align, CALL_DELETE | FLAG_EXACT);
 }
 
 EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align)
 {
-	vcm_release_sized(p, n, align, CALL_DELETE_ARRAY | FLAG_EXACT);
+	if (_ZdlPvSt11align_val_t != vcm_delete_aligned)
+		_ZdaPvSt11align_val_t(p, align);
+	else
+		vcm_release_sized(p, n, align, CALL_DELETE_ARRAY | FLAG_EXACT);
 }

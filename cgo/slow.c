@@ -54,26 +54,6 @@ HIDDEN void vcm_free_slow(void *p)
 	vcm_release(p, CALL_FREE);
 }
 
-HIDDEN void vcm_delete_slow(void *p)
-{
-	vcm_release(p, CALL_DELETE);
-}
-
-HIDDEN void vcm_delete_array_slow(void *p)
-{
-	vcm_release(p, CALL_DELETE_ARRAY);
-}
-
-HIDDEN void vcm_delete_sized_slow(void *p, size_t n)
-{
-	vcm_release_sized(p, n, 0, CALL_DELETE | FLAG_EXACT);
-}
-
-HIDDEN void vcm_delete_array_sized_slow(void *p, size_t n)
-{
-	vcm_release_sized(p, n, 0, CALL_DELETE_ARRAY | FLAG_EXACT);
-}
-
 /* The fast path found p sound and marked it, but its class has no room on this vCPU. */
 HIDDEN void vcm_free_overflow(void *p, uintptr_t class)
 {

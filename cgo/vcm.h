@@ -32,6 +32,7 @@ struct vcm_params {
 	uintptr_t has_rseq, has_mm_cid;
 	int64_t slot_mm_cid, slot_cpu_id;
 	int64_t unregistered;
+	uintptr_t replaced;
 };
 
 /* internal/cdoor.StatsRequest. */
@@ -72,6 +73,9 @@ HIDDEN uintptr_t vcm_go_stats(struct vcm_stats_request *);
 HIDDEN uintptr_t vcm_enter(void);
 HIDDEN void vcm_leave(void);
 HIDDEN void *vcm_no_memory(void);
+
+/* new.c: whether the program brings its own operator new or delete */
+HIDDEN int vcm_operators_replaced(void);
 
 /* slow.c */
 HIDDEN void *vcm_malloc_slow(size_t);

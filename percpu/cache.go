@@ -44,16 +44,17 @@ type Options struct {
 
 // Cache is the per-vCPU caches of a heap and the transfer caches below them.
 type Cache struct {
-	seq     Sequences
-	table   uintptr
-	empty   uintptr
-	vcpus   uintptr
-	limit   units.Bytes
-	fence   uint32 // see fenceUnknown
-	own     vm.Table
-	infos   vm.Table
-	slabs   vm.Table // address space only: slabs are mapped one by one
-	layouts [layouts]layout
+	seq      Sequences
+	table    uintptr
+	empty    uintptr
+	vcpus    uintptr
+	limit    units.Bytes
+	fence    uint32 // see fenceUnknown
+	own      vm.Table
+	infos    vm.Table
+	slabs    vm.Table // address space only: slabs are mapped one by one
+	layouts  [layouts]layout
+	layoutMu sys.Mutex // guards filling a layout
 
 	Transfer transfer.Tier
 }
@@ -114,7 +115,7 @@ func (k *Cache) Init(o Options) bool {
 	for v := uintptr(0); v < k.vcpus; v++ {
 		atomic.StoreUintptr(k.entry(units.VCPU(v)), k.empty)
 	}
-	k.layouts[0].fill(minShift, k.limit)
+	k.layoutFor(minShift)
 	return k.Transfer.Init()
 }
 

@@ -1,6 +1,8 @@
 package percpu
 
 import (
+	"sync/atomic"
+
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -24,6 +26,7 @@ const emptyHeader = header(firstWord | firstWord<<16)
 
 // layout says where each class's slots begin in slabs of one size, and how many there are.
 type layout struct {
+	ready uint32 // stored last: whoever sees it may read the rest
 	begin [sizeclass.NumClasses]uint16
 	slots [sizeclass.NumClasses]uint16
 }
@@ -57,4 +60,18 @@ func (l *layout) fill(shift uint, limit units.Bytes) {
 		l.begin[c], l.slots[c] = uint16(at), uint16(n)
 		at += n
 	}
+	atomic.StoreUint32(&l.ready, 1)
+}
+
+// layoutFor is the layout of slabs of 1<<shift bytes, computed when first asked for: small programs use one.
+func (k *Cache) layoutFor(shift uint32) *layout {
+	l := &k.layouts[(shift-minShift)%layouts]
+	if atomic.LoadUint32(&l.ready) == 0 {
+		k.layoutMu.Lock()
+		if l.ready == 0 {
+			l.fill(uint(shift), k.limit)
+		}
+		k.layoutMu.Unlock()
+	}
+	return l
 }

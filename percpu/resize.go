@@ -24,10 +24,7 @@ func (k *Cache) enlarge(v units.VCPU, in *info) {
 		in.mu.Unlock()
 		return
 	}
-	to := &k.layouts[shift-minShift]
-	if to.begin[1] == 0 {
-		to.fill(uint(shift), k.limit)
-	}
+	to := k.layoutFor(shift)
 	next := k.newSlab(v, shift)
 	if next == 0 || !k.stop(v) {
 		in.mu.Unlock()

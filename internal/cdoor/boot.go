@@ -22,14 +22,16 @@ type Params struct {
 	Seed               uint64
 	Rseq               int64 // offset of the thread's registered struct rseq
 	HasRseq, HasMMCID  uintptr
-	SlotVCPU, SlotCPU  int64 // offsets within struct rseq: mm_cid, cpu_id
-	Unregistered       int64 // offset of a struct rseq that says its thread is not registered
+	SlotVCPU, SlotCPU  int64   // offsets within struct rseq: mm_cid, cpu_id
+	Unregistered       int64   // offset of a struct rseq that says its thread is not registered
+	Replaced           uintptr // the program has its own operator new or delete
 }
 
 // state is the door's own: where the C side's block is, and what the configuration said.
 type state struct {
 	fast    uintptr
 	checked bool
+	derived bool    // derived operators have a fast path
 	from    uintptr // heap bytes that want a background thread; ^0 for never
 	config  config.Config
 }
@@ -49,6 +51,7 @@ func Boot(params uintptr) uintptr {
 	door.fast, door.config = p.Fast, c
 	door.checked = c.Check != config.CheckDefault
 	door.from = c.BackgroundFrom
+	door.derived = p.Replaced == 0
 	f := fastAt(p.Fast)
 	if !c.Background {
 		f.Flags |= NoThread
@@ -82,6 +85,10 @@ func Boot(params uintptr) uintptr {
 		// These open the fast path, for other threads at this very moment.
 		atomic.StoreUintptr(&f.Fine, sizeclass.FineMax+1)
 		atomic.StoreUintptr(&f.Small, units.MaxSmall+1)
+		if p.Replaced == 0 {
+			atomic.StoreUintptr(&f.FineDerived, sizeclass.FineMax+1)
+			atomic.StoreUintptr(&f.SmallDerived, units.MaxSmall+1)
+		}
 	}
 	refresh()
 	return 1
@@ -96,6 +103,9 @@ func refresh() {
 		return
 	}
 	atomic.StoreUintptr(&f.Limit, grown)
+	if door.derived {
+		atomic.StoreUintptr(&f.LimitDerived, grown)
+	}
 	if grown >= door.from && atomic.LoadUint32(&f.Wanted) == 0 {
 		atomic.StoreUint32(&f.Wanted, WantThread)
 	}

@@ -23,7 +23,11 @@ type Fast struct {
 	// Fine and Small are one more than the sizes that the lookup table's fine slots and the size classes end
 	// with. 0 sends every allocation to the slow path.
 	Fine, Small uintptr
-	_           [48]byte
+
+	// The same three bounds for the operators new and delete that, in a program which replaces the plain
+	// ones, have to call those: they stay 0 there.
+	FineDerived, SmallDerived, LimitDerived uintptr
+	_                                       [24]byte
 
 	// Starts are sizeclass.Class's DivMul and DivMax by class: does an object start at this offset?
 	Starts [96][2]uint32

@@ -1,0 +1,9 @@
+// expect: ^realloc\b.*foreign.*(not mapped|unmapped|no mapping|nothing is mapped)
+// realloc of a pointer outside what the processor can address.
+#include "misuse.h"
+int main(void) {
+  bystanders();
+  char *p = (char *)hide((void *)(uintptr_t)0xdeadbeefdeadbee0ull);
+  MISUSE(p, (void)hide(realloc(p, 1000)));
+  return survived();
+}
