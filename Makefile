@@ -31,7 +31,7 @@ vet:
 	$(GO) vet ./...
 
 test: lib tools-test vet
-	VCMALLOC_REQUIRE_BUILD=1 $(GO) test -json -count=1 -p 1 -timeout 30m ./... | \
+	VCMTEST_REQUIRE_BUILD=1 $(GO) test -json -count=1 -p 1 -timeout 30m ./... | \
 		$(GO) run ./internal/tools/testsum -show '^TestLibraryIsRuntimeFree$$'
 
 bench: lib

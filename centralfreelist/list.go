@@ -20,7 +20,7 @@ type list struct {
 	nonempty uint8 // bit i: heads[i] != 0
 	_        [3]byte
 	spans    uint32 // live
-	free     uint32 // objects free in live spans
+	free     uint64 // objects free in live spans
 	fetched  uint64 // spans ever taken from the page heap
 	returned uint64 // spans ever given back
 	_        [56]byte
@@ -49,7 +49,7 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 		s := t.Pages.Span(id)
 		k := s.Pop(t.Pages.Addr(id), out[got:], n-got)
 		got += k
-		l.free -= uint32(k)
+		l.free -= uint64(k)
 		t.place(l, id, s)
 	}
 	l.mu.Unlock()
@@ -73,15 +73,15 @@ func (t *Tier) populate(c units.ClassID, out []uintptr, n int) int {
 	l.mu.Lock()
 	l.spans++
 	l.fetched++
-	l.free += uint32(s.Capacity) - uint32(got)
+	l.free += uint64(s.Capacity) - uint64(got)
 	t.place(l, id, s)
 	l.mu.Unlock()
 	return got
 }
 
 // Insert gives objects of class c back to their spans. It returns the first pointer that is not an object
-// handed out of class c (an interior pointer, or an object given back twice), or 0; such pointers are left
-// alone. Preconditions: len(objects) <= MaxBatch and every object lies in the window.
+// handed out of class c (an interior pointer, or an object given back twice, which spans of 8 and 16 bytes
+// don't see), or 0; such pointers are left alone. Preconditions: len(objects) <= MaxBatch and every object lies in the window.
 func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 	var empty [MaxBatch]units.SpanID
 	empties := 0
@@ -99,7 +99,7 @@ func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 		l.free++
 		if s.Empty() {
 			t.unlink(l, id, s)
-			l.free -= uint32(s.Capacity)
+			l.free -= uint64(s.Capacity)
 			l.spans--
 			l.returned++
 			empty[empties&(MaxBatch-1)] = id
@@ -170,15 +170,16 @@ func (t *Tier) unlink(l *list, id units.SpanID, s *span.Span) {
 
 // Stats of one class, in objects and spans.
 type Stats struct {
-	Spans, Free, Capacity, Contended uint32
-	Fetched, Returned                uint64
+	Spans, Contended  uint32
+	Free, Capacity    uint64
+	Fetched, Returned uint64
 }
 
 // Stats reads the counters of class c at one moment.
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
 	l := &t.lists[c]
 	l.mu.Lock()
-	*out = Stats{Spans: l.spans, Free: l.free, Capacity: l.spans * uint32(sizeclass.Of(c).Objects),
+	*out = Stats{Spans: l.spans, Free: l.free, Capacity: uint64(l.spans) * uint64(sizeclass.Of(c).Objects),
 		Contended: l.mu.Contended(), Fetched: l.fetched, Returned: l.returned}
 	l.mu.Unlock()
 }

@@ -146,11 +146,12 @@ void *vcm_no_memory(void)
 }
 
 static void start_thread(void);
+static int may_start_thread; /* not while the dynamic loader is still at work */
 
 void vcm_leave(void)
 {
 	self.depth--;
-	if (unlikely(vcm_fast.wanted & WANT_THREAD) && self.depth == 0)
+	if (unlikely(vcm_fast.wanted & WANT_THREAD) && self.depth == 0 && may_start_thread)
 		start_thread();
 }
 
@@ -219,6 +220,7 @@ static void after_fork_child(void)
 __attribute__((constructor(101))) static void start(void)
 {
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	may_start_thread = 1;
 	if (getenv("VCMALLOC_STATS")) { /* then the report is due even if nothing is ever allocated */
 		vcm_enter();
 		vcm_leave();
@@ -231,4 +233,9 @@ __attribute__((destructor)) static void finish(void)
 {
 	if (vcm_fast.flags & STATS_AT_EXIT)
 		vcm_print_stats();
+	if (atomic_load(&state) == READY) {
+		vcm_enter();
+		vcm_go_exit();
+		vcm_leave();
+	}
 }

@@ -66,6 +66,7 @@ HIDDEN size_t vcm_go_good(size_t, size_t align);
 HIDDEN void vcm_go_fork_begin(uintptr_t own), vcm_go_fork_parent(void), vcm_go_fork_child(uintptr_t own);
 HIDDEN void vcm_go_background(void);
 HIDDEN uintptr_t vcm_go_trim(void);
+HIDDEN void vcm_go_exit(void);
 HIDDEN uintptr_t vcm_go_stats(struct vcm_stats_request *);
 
 /* boot.c: every way into the core goes through vcm_enter and vcm_leave. vcm_enter returns FLAG_NESTED in a

@@ -72,6 +72,7 @@ type info struct {
 	overflows  uint64
 	outgrown   uint32 // misses of classes at their layout's limit since the slab was laid out
 	quiet      uint64 // misses at the last drain check
+	still      uint64 // and bytes of cached objects
 	drains     uint32
 	class      [sizeclass.NumClasses]classInfo
 }
@@ -91,7 +92,13 @@ const _ = uint(1<<infoShift - unsafe.Sizeof(info{}))
 // Init prepares the tables. Preconditions: the page heap is initialised.
 func (k *Cache) Init(o Options) bool {
 	if o.VCPUs == 0 {
-		o.VCPUs = max(sys.MaxCPUs(), 1)
+		o.VCPUs = sys.MaxCPUs()
+	}
+	if o.VCPUs == 0 { // unknown: a sequence may see any vCPU, while all can share a slab with a lock
+		o.VCPUs = 1
+		if o.Sequences.VCPU != 0 {
+			o.VCPUs = MaxVCPUs
+		}
 	}
 	k.seq, k.table, k.empty = o.Sequences, o.Table, o.Empty
 	k.vcpus = min(o.VCPUs, MaxVCPUs)
@@ -123,7 +130,6 @@ func (k *Cache) entry(v units.VCPU) *uintptr { return (*uintptr)(sys.At(k.table 
 func (k *Cache) info(v units.VCPU) *info {
 	return (*info)(sys.At(k.infos.Base() + uintptr(v)<<infoShift))
 }
-func (k *Cache) layoutOf(in *info) *layout { return &k.layouts[(in.shift-minShift)%layouts] }
 
 // locked reports whether slabs are guarded by locks instead of restartable sequences.
 func (k *Cache) locked() bool { return k.seq.VCPU == 0 }
@@ -185,5 +191,5 @@ func (k *Cache) newSlab(v units.VCPU, shift uint32) slab {
 	return s
 }
 
-// Misses is the number of underflows and overflows of vCPU v so far.
+// misses is the number of underflows and overflows of vCPU v so far.
 func (in *info) misses() uint64 { return in.underflows + in.overflows }

@@ -1,6 +1,7 @@
 package percpu
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
@@ -61,6 +62,13 @@ func (l *layout) fill(shift uint, limit units.Bytes) {
 		at += n
 	}
 	atomic.StoreUint32(&l.ready, 1)
+}
+
+// layoutOf is the layout of slab s. A slab's address tells its size, so that whoever read the address has the
+// layout that goes with it, even if the vCPU moves to a larger slab meanwhile.
+func (k *Cache) layoutOf(s slab) *layout {
+	off := uint64(uintptr(s)-k.slabs.Base()) & (1<<areaShift - 1)
+	return &k.layouts[uint(bits.TrailingZeros64(off)-minShift)%layouts]
 }
 
 // layoutFor is the layout of slabs of 1<<shift bytes, computed when first asked for: small programs use one.

@@ -20,7 +20,7 @@ func (k *Cache) enlarge(v units.VCPU, in *info) {
 	}
 	in.outgrown = 0
 	shift := in.shift + 1
-	if shift > maxShift || in.slab == 0 {
+	if shift > maxShift || in.slab == 0 || !k.canStop() {
 		in.mu.Unlock()
 		return
 	}
@@ -30,7 +30,8 @@ func (k *Cache) enlarge(v units.VCPU, in *info) {
 		in.mu.Unlock()
 		return
 	}
-	old, from := slab(in.slab), k.layoutOf(in)
+	old := slab(in.slab)
+	from := k.layoutOf(old)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		h := old.load(c)
 		if h.end() == firstWord {
@@ -64,7 +65,7 @@ func (k *Cache) Drain(v units.VCPU) bool {
 	var buf [centralfreelist.MaxBatch]uintptr
 	s := slab(in.slab)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		bytes := int64(k.capacity(in, c)) * int64(sizeclass.Size(c))
+		bytes := int64(k.capacity(s, c)) * int64(sizeclass.Size(c))
 		for {
 			n := s.pop(c, buf[:], len(buf))
 			if n == 0 {
@@ -90,18 +91,20 @@ func (k *Cache) DrainAll() {
 	}
 }
 
-// DrainIdle drains the vCPUs that have not missed since the last call and hold objects. Call it rarely (30 s):
-// a drain empties a whole cache and must hit only those nobody uses.
+// DrainIdle drains the vCPUs that have not missed since the last call and hold as many bytes as then. Call it
+// rarely (30 s): a drain empties a whole cache and must hit only those nobody uses. One that is used without
+// ever missing shows by what it holds, most of the time.
 func (k *Cache) DrainIdle() {
 	for v := units.VCPU(0); uintptr(v) < k.vcpus; v++ {
 		in := k.info(v)
-		if atomic.LoadUintptr(&in.slab) == 0 {
+		s := slab(atomic.LoadUintptr(&in.slab))
+		if s == 0 {
 			continue
 		}
-		m := in.misses()
-		if m == in.quiet && k.usedBytes(in) > 0 {
+		m, used := in.misses(), uint64(k.usedBytes(s))
+		if m == in.quiet && used == in.still && used > 0 {
 			k.Drain(v)
 		}
-		in.quiet = m
+		in.quiet, in.still = m, used
 	}
 }

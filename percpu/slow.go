@@ -15,6 +15,10 @@ func (k *Cache) Alloc(c units.ClassID) uintptr {
 	if v < 0 || k.stopped(v) && !k.ready(v) {
 		return k.single(c)
 	}
+	return k.allocOn(v, c)
+}
+
+func (k *Cache) allocOn(v units.VCPU, c units.ClassID) uintptr {
 	if p := k.pop(v, c); p != 0 {
 		return p
 	}
@@ -54,12 +58,18 @@ func (k *Cache) refill(v units.VCPU, c units.ClassID) uintptr {
 // Free takes object p of class c back. It returns a pointer that turned out not to be an object handed out
 // (p or one freed before it), or 0.
 func (k *Cache) Free(c units.ClassID, p uintptr) (bad uintptr) {
-	var buf [centralfreelist.MaxBatch]uintptr
-	buf[0] = p
 	v := k.current()
 	if v < 0 || k.stopped(v) && !k.ready(v) {
-		return k.Transfer.Insert(c, buf[:1])
+		var one [1]uintptr
+		one[0] = p
+		return k.Transfer.Insert(c, one[:])
 	}
+	return k.freeOn(v, c, p)
+}
+
+func (k *Cache) freeOn(v units.VCPU, c units.ClassID, p uintptr) (bad uintptr) {
+	var buf [centralfreelist.MaxBatch]uintptr
+	buf[0] = p
 	if k.push(v, c, buf[:1]) == 1 {
 		return 0
 	}
@@ -73,11 +83,12 @@ func (k *Cache) Free(c units.ClassID, p uintptr) (bad uintptr) {
 // adapt lets class c of vCPU v grow as its miss deserves and returns how many objects to move.
 func (k *Cache) adapt(v units.VCPU, in *info, c units.ClassID, overflow bool) uint32 {
 	batch := sizeclass.Batch(c)
-	limit := uint32(k.layoutOf(in).slots[c])
-	capacity := k.capacity(in, c)
+	s := slab(atomic.LoadUintptr(&in.slab))
+	limit := uint32(k.layoutOf(s).slots[c])
+	capacity := k.capacity(s, c)
 	ci := &in.class[c]
 	ci.last = uint32(in.misses())
-	if capacity == limit && in.shift < maxShift {
+	if capacity == limit && in.shift < maxShift && units.Bytes(limit+1)*sizeclass.Size(c) <= k.limit {
 		in.outgrown++
 		if in.outgrown > outgrownMax {
 			k.enlarge(v, in)
@@ -90,17 +101,15 @@ func (k *Cache) adapt(v units.VCPU, in *info, c units.ClassID, overflow bool) ui
 	return target(ci.history, capacity, batch)
 }
 
-// capacity is how many objects of class c the slab may hold now.
-func (k *Cache) capacity(in *info, c units.ClassID) uint32 {
-	h := slab(in.slab).load(c)
-	if h.end() == firstWord {
-		return 0
-	}
-	return h.end() - uint32(k.layoutOf(in).begin[c])
+// capacity is how many objects of class c slab s may hold now.
+func (k *Cache) capacity(s slab, c units.ClassID) uint32 {
+	end, begin := s.load(c).end(), uint32(k.layoutOf(s).begin[c])
+	return end - min(end, begin) // no slots yet, or a slab that was given up: less than begin
 }
 
 // grow raises the capacity of class c by up to n objects, paid for from the vCPU's budget or by its other
-// classes, and returns by how many.
+// classes, and returns by how many. The slab may be exchanged, drained or enlarged meanwhile: then the
+// header is no longer what was read, or the slab no longer the vCPU's, and nothing changes.
 func (k *Cache) grow(v units.VCPU, in *info, c units.ClassID, n uint32) uint32 {
 	size := int64(sizeclass.Size(c))
 	got := k.take(in, int64(n)*size)
@@ -108,15 +117,17 @@ func (k *Cache) grow(v units.VCPU, in *info, c units.ClassID, n uint32) uint32 {
 		k.steal(v, in, c, int64(n)*size-got)
 		got += k.take(in, int64(n)*size-got)
 	}
-	n = uint32(got / size)
 	s := slab(atomic.LoadUintptr(&in.slab))
+	l := k.layoutOf(s)
+	begin := uint32(l.begin[c])
 	h := s.load(c)
-	next := makeHeader(h.current(), h.end()+n)
+	from := h
 	if h.end() == firstWord {
-		begin := uint32(k.layoutOf(in).begin[c])
 		s.mark(begin)
-		next = makeHeader(begin, begin+n)
+		from = makeHeader(begin, begin)
 	}
+	n = min(uint32(got/size), begin+uint32(l.slots[c])-from.end())
+	next := makeHeader(from.current(), from.end()+n)
 	if n > 0 && !k.swapHeader(v, s, c, h, next) {
 		n = 0
 	}
@@ -161,7 +172,7 @@ func (k *Cache) steal(v units.VCPU, in *info, except units.ClassID, n int64) {
 		in.hand = (in.hand + 1) % sizeclass.NumClasses
 		c := units.ClassID(in.hand)
 		h := s.load(c)
-		if c == except || h.end() == firstWord || now-in.class[c].last < recentMisses {
+		if c == except || h.end() <= firstWord || now-in.class[c].last < recentMisses {
 			continue
 		}
 		size := int64(sizeclass.Size(c))

@@ -21,37 +21,33 @@ type Stats struct {
 func (k *Cache) Stats(v units.VCPU, out *Stats) {
 	in := k.info(v)
 	*out = Stats{}
-	if atomic.LoadUintptr(&in.slab) == 0 {
+	s := slab(atomic.LoadUintptr(&in.slab))
+	if s == 0 {
 		return
 	}
-	*out = Stats{Populated: true, SlabBytes: 1 << in.shift, Used: k.usedBytes(in), Capacity: units.Bytes(in.capacity),
+	*out = Stats{Populated: true, SlabBytes: 1 << in.shift, Used: k.usedBytes(s), Capacity: units.Bytes(in.capacity),
 		Available: units.Bytes(max(atomic.LoadInt64(&in.available), 0)), Underflows: in.underflows, Overflow: in.overflows, Drains: in.drains}
 }
 
 // Objects is how many objects of class c all slabs hold.
 func (k *Cache) Objects(c units.ClassID) (n uint32) {
 	for v := units.VCPU(0); uintptr(v) < k.vcpus; v++ {
-		in := k.info(v)
-		if atomic.LoadUintptr(&in.slab) != 0 {
-			n += k.length(in, c)
+		if s := slab(atomic.LoadUintptr(&k.info(v).slab)); s != 0 {
+			n += k.length(s, c)
 		}
 	}
 	return n
 }
 
-// length is how many objects of class c a slab holds.
-func (k *Cache) length(in *info, c units.ClassID) uint32 {
-	h := slab(in.slab).load(c)
-	begin := uint32(k.layoutOf(in).begin[c])
-	if h.end() == firstWord || h.current() < begin {
-		return 0
-	}
-	return h.current() - begin
+// length is how many objects of class c slab s holds.
+func (k *Cache) length(s slab, c units.ClassID) uint32 {
+	current, begin := s.load(c).current(), uint32(k.layoutOf(s).begin[c])
+	return current - min(current, begin)
 }
 
-func (k *Cache) usedBytes(in *info) (n units.Bytes) {
+func (k *Cache) usedBytes(s slab) (n units.Bytes) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		n += units.Bytes(k.length(in, c)) * sizeclass.Size(c)
+		n += units.Bytes(k.length(s, c)) * sizeclass.Size(c)
 	}
 	return n
 }

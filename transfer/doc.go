@@ -6,8 +6,8 @@
 // those that miss (Rebalance); objects that nobody took since the last visit are given back (Plunder), so
 // that a class whose load has gone holds nothing.
 //
-// Invariants: 0 <= used <= capacity <= maximum; low <= used whenever the lock is free; the sum of capacities
-// does not grow in Rebalance.
+// Invariants, whenever a cache's lock is free: 0 <= used <= capacity <= maximum; low <= used. The bytes of
+// capacity, those that Rebalance has taken from one class and not yet given another included, are constant.
 //
 // Lock order: a cache's lock is never held while calling the central free list.
 package transfer

@@ -35,6 +35,7 @@ type cache struct {
 type Tier struct {
 	caches [sizeclass.NumClasses]cache
 	slots  vm.Table
+	spare  uint64 // bytes of capacity that no class has; Rebalance's own
 
 	Central centralfreelist.Tier
 }
@@ -135,21 +136,31 @@ func (t *Tier) giveBack(c units.ClassID, n uint32) {
 	}
 }
 
-// Rebalance moves capacity from the class that missed least since the last call to the one that missed most,
-// a batch each, for at most a tenth of the classes.
+// Rebalance moves capacity from classes that missed least since the last call to those that missed most, a
+// batch at a time, with at most a tenth as many moves as there are classes. One thread at a time may call it.
 func (t *Tier) Rebalance() {
 	for moves := 0; moves < sizeclass.NumClasses/10; moves++ {
 		grow, shrink := t.extremes()
-		if grow == 0 || shrink == 0 || grow == shrink {
+		if grow == 0 {
 			break
 		}
-		freed := t.shrink(shrink)
+		// Bytes, not batches, are what is conserved: a batch of large objects pays for many of small ones.
+		size, batch := uint64(sizeclass.Of(grow).Size), uint64(sizeclass.Of(grow).Batch)
+		if t.spare < size*batch && shrink != 0 {
+			t.spare += t.shrink(shrink)
+		}
 		k := &t.caches[grow]
 		k.mu.Lock()
-		// Bytes, not batches, are what is conserved: a batch of large objects pays for many of small ones.
-		k.capacity = min(k.max, k.capacity+max(freed/sizeclass.Of(grow).Size, 1))
-		k.missed = k.misses
+		n := min(uint64(k.max-k.capacity), batch, t.spare/size)
+		k.capacity += uint32(n)
+		if n > 0 {
+			k.missed = k.misses // it had its turn
+		}
 		k.mu.Unlock()
+		t.spare -= n * size
+		if n == 0 && shrink == 0 {
+			break
+		}
 	}
 	for c := range t.caches {
 		k := &t.caches[c]
@@ -159,7 +170,8 @@ func (t *Tier) Rebalance() {
 	}
 }
 
-// extremes finds the class with most misses that can grow and the one with least that can shrink.
+// extremes finds the class with most misses that can grow and the one with least that can shrink, of several
+// the largest, which frees most bytes; 0 for none.
 func (t *Tier) extremes() (grow, shrink units.ClassID) {
 	most, least := uint64(0), ^uint64(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
@@ -169,24 +181,36 @@ func (t *Tier) extremes() (grow, shrink units.ClassID) {
 		if n > most && k.capacity < k.max {
 			most, grow = n, c
 		}
-		if batch := uint32(sizeclass.Of(c).Batch); n < least && k.capacity > batch {
+		if batch := uint32(sizeclass.Of(c).Batch); n <= least && k.capacity > batch {
 			least, shrink = n, c
 		}
 		k.mu.Unlock()
 	}
+	if least >= most {
+		shrink = 0
+	}
 	return grow, shrink
 }
 
-// shrink lowers the capacity of class c by a batch and returns the bytes that sets free.
-func (t *Tier) shrink(c units.ClassID) uint32 {
+// shrink lowers the capacity of class c by a batch, to no less than one, and returns the bytes that sets free.
+// What the array held beyond that leaves it under the same lock: used never exceeds capacity.
+func (t *Tier) shrink(c units.ClassID) uint64 {
+	var buf [centralfreelist.MaxBatch]uintptr
 	k, info := &t.caches[c], sizeclass.Of(c)
 	k.mu.Lock()
 	n := min(uint32(info.Batch), k.capacity-uint32(info.Batch))
 	k.capacity -= n
-	over := k.used - min(k.used, k.capacity)
+	over := min(k.used-min(k.used, k.capacity), centralfreelist.MaxBatch) // at most n
+	k.used -= over
+	for i := uint32(0); i < over; i++ {
+		buf[i] = *t.slot(k.first + k.used + i)
+	}
+	k.low = min(k.low, k.used)
 	k.mu.Unlock()
-	t.giveBack(c, over)
-	return n * info.Size
+	if over > 0 {
+		t.Central.Insert(c, buf[:over])
+	}
+	return uint64(n) * uint64(info.Size)
 }
 
 // Stats of one class, in objects.

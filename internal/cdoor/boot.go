@@ -53,6 +53,9 @@ func Boot(params uintptr) uintptr {
 	door.from = c.BackgroundFrom
 	door.derived = p.Replaced == 0
 	f := fastAt(p.Fast)
+	if c.StatsDir != 0 {
+		door.from = 0 // the block is to be renewed however small the heap is
+	}
 	if !c.Background {
 		f.Flags |= NoThread
 		door.from = ^uintptr(0)
@@ -91,6 +94,7 @@ func Boot(params uintptr) uintptr {
 		}
 	}
 	refresh()
+	heap.Process.Publish(sys.Now())
 	return 1
 }
 
@@ -99,7 +103,7 @@ func Boot(params uintptr) uintptr {
 func refresh() {
 	f := fastAt(door.fast)
 	grown := pages().Grown()
-	if grown == f.Limit || door.checked {
+	if grown == atomic.LoadUintptr(&f.Limit) || door.checked {
 		return
 	}
 	atomic.StoreUintptr(&f.Limit, grown)

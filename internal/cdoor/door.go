@@ -127,7 +127,7 @@ func Good(size, align uintptr) uintptr {
 	if c := sizeclass.ForAligned(size, max(align, 1)); c != 0 {
 		return sizeclass.Size(c)
 	}
-	if size > 1<<47 {
+	if size > 1<<47 || align > 1<<47 {
 		return 0
 	}
 	return max(size+units.PageSize-1, units.PageSize) &^ (units.PageSize - 1)
@@ -163,3 +163,8 @@ func Background() { heap.Process.Background(sys.Now()) }
 //
 //go:noinline
 func Trim() uintptr { return heap.Process.Trim() }
+
+// Exit ends the publishing of statistics when the process ends in the regular way.
+//
+//go:noinline
+func Exit() { heap.Process.Unpublish() }

@@ -161,8 +161,9 @@ func (c *Config) vcpu(v uintptr) {
 	}
 }
 
-// features reads a list like -nuca,+span_priority; a name alone means +.
+// features reads a list like -nuca,+span_priority; a name alone means +. A list with a bad element has no effect.
 func (c *Config) features(v uintptr) {
+	legacy := c.Legacy
 	for p := v; sys.Byte(p) != 0; {
 		off := sys.Byte(p) == '-'
 		if off || sys.Byte(p) == '+' {
@@ -174,15 +175,16 @@ func (c *Config) features(v uintptr) {
 			return
 		}
 		if off {
-			c.Legacy |= f
+			legacy |= f
 		} else {
-			c.Legacy &^= f
+			legacy &^= f
 		}
 		p = end
 		if sys.Byte(p) == ',' {
 			p++
 		}
 	}
+	c.Legacy = legacy
 }
 
 // feature is the feature named at p and where its name ends; 0 if there is none.

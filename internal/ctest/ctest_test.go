@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var long = flag.Bool("long", os.Getenv("VCMALLOC_LONG") == "1", "long runs of the stress programs")
+var long = flag.Bool("long", os.Getenv("VCMTEST_LONG") == "1", "long runs of the stress programs")
 
 // libraryPath is the library under test, absolute; "none" for the C library's own allocator.
 var libraryPath string
@@ -36,7 +36,7 @@ func testMain(m *testing.M) (int, error) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		return 0, err
 	}
-	if dir := os.Getenv("VCMALLOC_CTEST_DIR"); dir != "" {
+	if dir := os.Getenv("VCMTEST_DIR"); dir != "" {
 		if dir, err = filepath.Abs(dir); err != nil {
 			return 0, err
 		}
@@ -53,13 +53,13 @@ func testMain(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// findLibrary takes VCMALLOC_LIB, or build/libvcmalloc.so below the module's root.
+// findLibrary takes VCMTEST_LIB, or build/libvcmalloc.so below the module's root.
 func findLibrary() (string, error) {
-	if lib := os.Getenv("VCMALLOC_LIB"); lib == "none" {
+	if lib := os.Getenv("VCMTEST_LIB"); lib == "none" {
 		return lib, nil
 	} else if lib != "" {
 		if !filepath.IsAbs(lib) {
-			return "", fmt.Errorf("VCMALLOC_LIB=%s: give an absolute path, or none", lib)
+			return "", fmt.Errorf("VCMTEST_LIB=%s: give an absolute path, or none", lib)
 		}
 		return lib, nil
 	}
@@ -67,7 +67,7 @@ func findLibrary() (string, error) {
 	return filepath.Join(root, "build", "libvcmalloc.so"), err
 }
 
-// requireLibrary skips, or fails where VCMALLOC_REQUIRE_BUILD=1, when there is no library to test.
+// requireLibrary skips, or fails where VCMTEST_REQUIRE_BUILD=1, when there is no library to test.
 func requireLibrary(t *testing.T) {
 	t.Helper()
 	// Read once more: the go command keys its cache of test results by what is read within tests, and
@@ -75,13 +75,13 @@ func requireLibrary(t *testing.T) {
 	if now, err := findLibrary(); err != nil || now != libraryPath {
 		t.Fatalf("library %q, then %q: %v", libraryPath, now, err)
 	}
-	_ = os.Getenv("VCMALLOC_LONG")
+	_ = os.Getenv("VCMTEST_LONG")
 	if plain() {
 		return
 	}
 	if _, err := os.Stat(libraryPath); err != nil {
-		msg := fmt.Sprintf("%v: build it with make, or set VCMALLOC_LIB (none: the programs on the C library's allocator)", err)
-		if os.Getenv("VCMALLOC_REQUIRE_BUILD") == "1" {
+		msg := fmt.Sprintf("%v: build it with make, or set VCMTEST_LIB (none: the programs on the C library's allocator)", err)
+		if os.Getenv("VCMTEST_REQUIRE_BUILD") == "1" {
 			t.Fatal(msg)
 		}
 		t.Skip(msg)

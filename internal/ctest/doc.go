@@ -11,11 +11,11 @@
 // # Running
 //
 //	go test ./internal/ctest                       # about three minutes on two CPUs
-//	VCMALLOC_LONG=1 go test -timeout 1h ./internal/ctest    # minutes of fork, fuzz and signal storms (also -long)
-//	VCMALLOC_LIB=none go test ./internal/ctest     # the programs themselves, on the C library's allocator
+//	VCMTEST_LONG=1 go test -timeout 1h ./internal/ctest    # minutes of fork, fuzz and signal storms (also -long)
+//	VCMTEST_LIB=none go test ./internal/ctest     # the programs themselves, on the C library's allocator
 //
-// The library is VCMALLOC_LIB, by default build/libvcmalloc.so below the module's root. Without it the
-// tests skip, or fail where VCMALLOC_REQUIRE_BUILD=1. VCMALLOC_CTEST_DIR=DIR keeps the compiled programs
+// The library is VCMTEST_LIB, by default build/libvcmalloc.so below the module's root. Without it the
+// tests skip, or fail where VCMTEST_REQUIRE_BUILD=1. VCMTEST_DIR=DIR keeps the compiled programs
 // there and does not compile unchanged ones again; a failing test prints the command that repeats it. Give
 // -count=1 with a library outside the module, whose changes the go command's test cache doesn't see.
 //
@@ -28,7 +28,7 @@
 //	run: ARGS        one run with these arguments; may repeat (default: one run without any)
 //	long: ARGS       the runs of the long mode instead
 //	norseq: ARGS     run with these arguments without rseq too
-//	only: vcmalloc   a promise glibc does not make; skipped with VCMALLOC_LIB=none
+//	only: vcmalloc   a promise glibc does not make; skipped with VCMTEST_LIB=none
 //	expect: REGEXP   (misuse) what follows "vcmalloc: " on the one line of diagnosis
 //	timeout: D       for one run (default 60s); a hang is reported with gdb's backtraces, where gdb is
 //	needs: FILES     shared libraries of lib/ to be built, found in $CTEST_DIR

@@ -58,6 +58,19 @@ func (h *Heap) due(now int64) {
 		h.Front.DrainIdle()
 	}
 	h.pages().Background(now)
+	h.publish(now)
+}
+
+// Publish writes the statistics block at once, whatever is due.
+func (h *Heap) Publish(now int64) {
+	if !h.published.open || !atomic.CompareAndSwapUint32(&h.tick.busy, 0, 1) {
+		return
+	}
+	if g := h.enter(); g >= 0 {
+		h.publish(now)
+		h.leave(g)
+	}
+	atomic.StoreUint32(&h.tick.busy, 0)
 }
 
 // Poll does background work now and then from slow paths, for processes without a background thread.
@@ -70,16 +83,27 @@ func (h *Heap) Poll() {
 	}
 }
 
+// trimStep bounds how many bytes Trim returns without letting a fork in: some 10 ms of work.
+const trimStep = 1 << 30
+
 // Trim returns as much memory to the system as it can, beginning with what the caches hold, and reports how
 // many bytes.
-func (h *Heap) Trim() uintptr {
-	g := h.enter()
-	if g < 0 {
-		return 0
+func (h *Heap) Trim() (n uintptr) {
+	for i := 0; i < 1<<10; i++ { // a window: others may free as fast as this goes
+		g := h.enter()
+		if g < 0 {
+			break
+		}
+		if i == 0 {
+			h.Front.DrainAll()
+			h.Front.Transfer.Drain()
+		}
+		done := h.pages().Release(trimStep, true)
+		h.leave(g)
+		n += done
+		if done < trimStep {
+			break
+		}
 	}
-	h.Front.DrainAll()
-	h.Front.Transfer.Drain()
-	n := h.pages().Release(^uintptr(0), true)
-	h.leave(g)
 	return n
 }

@@ -60,10 +60,21 @@ func (h *Heap) ForkBegin(own uint32) {
 	h.awaitRest(own)
 }
 
-// awaitRest waits until nobody else is inside. What they do there is bounded: they hold no lock that is not
-// the heap's, and the longest system call is a bounded madvise.
+// awaitRest waits until nobody is inside. What they do there is bounded: they hold no lock that is not the
+// heap's, and the longest system call is a bounded madvise.
+//
+// A signal handler that forks may have interrupted its own thread inside, or on its way in or out; own says so.
+// Then the count may never be zero, and others inside may wait for a lock of that thread. So the wait is
+// bounded: the fork goes on with the heap as it is.
 func (h *Heap) awaitRest(own uint32) {
-	for i := 0; h.inside() > own; i++ {
+	end := int64(0)
+	if own > 0 {
+		end = sys.Now() + forkWait
+	}
+	for i := 0; h.inside() > 0; i++ {
+		if own > 0 && sys.Now() > end {
+			return
+		}
 		if i < 100 {
 			sys.Pause(16)
 		} else {
@@ -77,10 +88,14 @@ func (h *Heap) ForkParent() { atomic.AddUint32(&h.forking, ^uint32(0)) }
 
 // ForkChild ends a fork in the child, where the caller is the only thread.
 func (h *Heap) ForkChild(own uint32) {
+	own = min(own, h.inside()) // others are no more
 	h.resetAfterFork()
 	atomic.StoreUint32(&h.tick.busy, 0) // its holder may be a thread that is no more
 	h.gates[0].n = own
 	atomic.StoreUint32(&h.forking, 0)
+	if h.published.open {
+		h.openBlock()
+	}
 }
 
 // deferFree keeps p, an object whose state was checked, to be freed when the fork is over. Its first word
@@ -100,6 +115,9 @@ func (h *Heap) drainDeferred() {
 	for p := uintptr(atomic.SwapUint64(&h.deferred, 0)); p != 0; {
 		next := uintptr(sys.Load64(p))
 		o := h.find(p)
+		if o.kind == small && isMarked(p) { // no deferred object is: its first word is a link
+			o.kind = freed
+		}
 		switch o.kind {
 		case small:
 			mark(p)

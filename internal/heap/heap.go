@@ -13,13 +13,14 @@ import (
 
 // Heap is one allocator with its own address range. The zero value needs Init; it must not be copied.
 type Heap struct {
-	gates    [gates]gate
-	forking  uint32    // forks under way
-	forkMu   sys.Mutex // orders forks where that costs no wait for ever; see forkBegin
-	deferred uint64    // head of the list of frees that came while a fork was under way
-	side     side      //
-	tick     ticker    // of work that is due now and then
-	checking config.Check
+	gates     [gates]gate
+	forking   uint32    // forks under way
+	forkMu    sys.Mutex // orders forks where that costs no wait for ever; see forkBegin
+	deferred  uint64    // head of the list of frees that came while a fork was under way
+	side      side      //
+	tick      ticker    // of work that is due now and then
+	checking  config.Check
+	published publisher
 
 	// Front is the first tier; each tier holds the next.
 	Front percpu.Cache
@@ -52,11 +53,18 @@ func (h *Heap) Init(o *Options) bool {
 	}
 	h.Front.Transfer.Central.Legacy = c.Legacy&config.SpanPriority != 0
 	p := o.PerCPU
-	if p.Limit = c.PerCPULimit; p.Limit == 0 && c.Legacy&config.PerCPUResize != 0 {
+	if c.PerCPULimit != 0 {
+		p.Limit = c.PerCPULimit
+	}
+	if p.Limit == 0 && c.Legacy&config.PerCPUResize != 0 {
 		p.Limit = percpu.LegacyLimit
 	}
-	return h.Front.Init(p)
+	return h.Front.Init(p) && h.publishTo(c.StatsDir)
 }
+
+// maxRequest is beyond any window, and small enough that sums of sizes don't overflow and its number of pages
+// fits units.Pages.
+const maxRequest units.Bytes = 1 << 44
 
 func (h *Heap) pages() *pageheap.Heap { return &h.Front.Transfer.Central.Pages }
 
@@ -87,8 +95,7 @@ func (h *Heap) AllocClass(c units.ClassID) uintptr {
 // Large returns at least size bytes in whole pages, aligned to align bytes, or 0. zeroed says that they are
 // known to read as zero. Preconditions: align is a power of two.
 func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
-	const most = 1 << 47 // beyond any address space; keeps the sums below from overflowing
-	if size > most || align > most {
+	if size > maxRequest || align > maxRequest {
 		return 0, false
 	}
 	g := h.enter()
@@ -198,7 +205,10 @@ func (h *Heap) freeFound(o *object, p uintptr) {
 func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) uintptr {
 	var old units.Bytes
 	if h.side.contains(p) {
-		old = h.side.usable(p)
+		if old = h.side.usable(p); old == 0 {
+			h.misuse(&object{kind: unused}, p, call)
+			return 0
+		}
 	} else {
 		o := h.find(p)
 		if o.kind == small && isMarked(p) && h.isFree(&o, p) {
@@ -232,7 +242,7 @@ func sizeFits(o *object, size, align units.Bytes, exact bool) bool {
 		return true
 	}
 	if o.kind == large {
-		return max(units.PagesFor(size), 1) == units.PagesFor(o.size) && sizeclass.ForAligned(size, max(align, 1)) == 0
+		return size <= maxRequest && max(units.PagesFor(size), 1) == units.PagesFor(o.size) && sizeclass.ForAligned(size, max(align, 1)) == 0
 	}
 	c := sizeclass.ForMalloc(size)
 	if align > 16 {
@@ -243,7 +253,7 @@ func sizeFits(o *object, size, align units.Bytes, exact bool) bool {
 
 // resize changes a large object in place. It declines to shrink one to what a size class would serve.
 func (h *Heap) resize(o *object, size units.Bytes) bool {
-	if size <= units.MaxSmall || size > 1<<46 {
+	if size <= units.MaxSmall || size > maxRequest {
 		return false
 	}
 	g := h.enter()

@@ -165,7 +165,7 @@ func (m *mapsLine) feed(c byte, p uintptr) bool {
 		return false
 	case m.field == 1:
 		m.end = m.end<<4 | hexDigit(c)
-	case m.field >= 6 && m.n < len(m.name):
+	case m.field >= 6 && m.n < len(m.name) && (c != ' ' || m.n > 0): // the name is set off by many spaces
 		m.name[m.n] = c
 		m.n++
 	}

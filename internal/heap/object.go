@@ -38,8 +38,12 @@ func (h *Heap) find(p uintptr) object {
 		base := pages.Addr(id)
 		o := object{kind: small, class: c, span: id, size: sizeclass.Size(c)}
 		if off := p - base; !sizeclass.Divides(c, off) {
+			i := sizeclass.Index(c, off)
+			if i >= sizeclass.Objects(c) {
+				return object{kind: unused} // the span's tail
+			}
 			o.kind = interior
-			o.start = base + uintptr(sizeclass.Index(c, off))*sizeclass.Size(c)
+			o.start = base + uintptr(i)*sizeclass.Size(c)
 		}
 		return o
 	}

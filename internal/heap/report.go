@@ -7,10 +7,17 @@ import (
 	"github.com/vcmalloc/vcmalloc/percpu"
 )
 
-// Report writes the statistics as text for people.
+// Report writes the statistics as text for people; nothing when a fork takes too long.
 func (h *Heap) Report(t *sys.Text) {
+	if g := h.enterSoon(); g >= 0 {
+		h.report(t)
+		h.leave(g)
+	}
+}
+
+func (h *Heap) report(t *sys.Text) {
 	var s Stats
-	h.Stats(&s)
+	h.stats(&s)
 	t.Str("------------------------------------------------ vcmalloc\n")
 	row(t, s.Used, "in use: objects of size classes", s.UsedObjects)
 	row(t, s.Large, "in use: larger objects", s.LargeObjects)
@@ -52,12 +59,12 @@ func (h *Heap) reportClasses(t *sys.Text) {
 	t.Str("class    size  in use  per CPU transfer    free   spans  fetched returned\n")
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		var k ClassStats
-		h.Class(c, &k)
+		h.class(c, &k)
 		if k.Central.Fetched == 0 {
 			continue
 		}
-		t.Dec(uint64(c), 5).Dec(uint64(sizeclass.Size(c)), 8).Dec(uint64(k.Used), 8).Dec(uint64(k.PerCPU), 9).
-			Dec(uint64(k.Transfer.Used), 9).Dec(uint64(k.Central.Free), 8).Dec(uint64(k.Central.Spans), 8).
+		t.Dec(uint64(c), 5).Dec(uint64(sizeclass.Size(c)), 8).Dec(k.Used, 8).Dec(uint64(k.PerCPU), 9).
+			Dec(uint64(k.Transfer.Used), 9).Dec(k.Central.Free, 8).Dec(uint64(k.Central.Spans), 8).
 			Dec(k.Central.Fetched, 9).Dec(k.Central.Returned, 9).Str("\n")
 	}
 }
@@ -77,14 +84,21 @@ func (h *Heap) reportCPUs(t *sys.Text) {
 
 // ReportXML writes the statistics as malloc_info's XML: glibc's elements, with one heap.
 func (h *Heap) ReportXML(t *sys.Text) {
+	if g := h.enterSoon(); g >= 0 {
+		h.reportXML(t)
+		h.leave(g)
+	}
+}
+
+func (h *Heap) reportXML(t *sys.Text) {
 	var s Stats
-	h.Stats(&s)
+	h.stats(&s)
 	t.Str("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")
 	free := uint64(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		var k ClassStats
-		h.Class(c, &k)
-		n := uint64(k.PerCPU) + uint64(k.Transfer.Used) + uint64(k.Central.Free)
+		h.class(c, &k)
+		n := uint64(k.PerCPU) + uint64(k.Transfer.Used) + k.Central.Free
 		if n == 0 {
 			continue
 		}

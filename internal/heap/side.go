@@ -24,6 +24,12 @@ const (
 
 // A chunk's state: how much of it is handed out, how many objects live in it, and whether it is mapped.
 // A request of more than a chunk takes a run of them; the first one's state speaks for all.
+//
+//	0 --claim--> owned, sealed --alloc--> owned (current) --seal--> owned, sealed --last object freed--> 0
+//	                           --allocRun--> owned, sealed, 1 object; the others owned, inner, sealed ---^
+//
+// A thread may hold the number of a chunk that has been through all this meanwhile, so only a chunk that is
+// owned and not sealed takes objects.
 type chunkState uint64
 
 const (
@@ -59,8 +65,10 @@ func (s *side) state(i uintptr) *uint64 { return sys.Word(s.states + i*8) }
 // sideAlign is the alignment of the size class that would have served size bytes.
 func sideAlign(size units.Bytes) units.Bytes { return min(max(size&-size, 16), units.PageSize) }
 
-// alloc returns size bytes aligned to align, zeroed, or 0.
+// alloc returns size bytes (at least one) aligned to align, or 0. Preconditions: align is a power of two, at
+// least 16.
 func (s *side) alloc(size, align units.Bytes) uintptr {
+	size = max(size, 1)
 	need := size + align + sideHeader
 	if need < size || need > maxChunks<<chunkShift || !s.ready() {
 		return 0
@@ -79,8 +87,9 @@ func (s *side) alloc(size, align units.Bytes) uintptr {
 		if next == maxChunks {
 			return 0
 		}
+		atomic.StoreUint64(s.state(next), uint64(chunkOwned)) // now it takes objects
 		if !atomic.CompareAndSwapUint64(&s.current, cur, uint64(next)+1) {
-			s.drop(next, 1) // somebody else was first
+			s.seal(next) // somebody else was first
 			continue
 		}
 		if cur != 0 {
@@ -97,7 +106,11 @@ func (s *side) ready() bool {
 		return true
 	}
 	got, e := sys.Mmap(s.states, n, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
-	if e != 0 && e != sys.EEXIST || e == 0 && got != s.states {
+	if e == 0 && got != s.states {
+		sys.Munmap(got, n)
+		return false
+	}
+	if e != 0 && e != sys.EEXIST {
 		return false
 	}
 	if e == 0 {
@@ -113,7 +126,7 @@ func (s *side) bump(i, size, align uintptr) uintptr {
 		start := s.base + i<<chunkShift
 		p := (start + old.used() + sideHeader + align - 1) &^ (align - 1)
 		end := p + (size+15)&^15 - start
-		if old&chunkSealed != 0 || end > chunkSize {
+		if old&(chunkOwned|chunkSealed) != chunkOwned || end > chunkSize {
 			return 0
 		}
 		next := old&^0xffffffff | chunkState(end) + 1<<32
@@ -142,8 +155,9 @@ func (s *side) allocRun(size, align, n uintptr) uintptr {
 
 // claim finds n free chunks in a row and maps them; maxChunks when there are none.
 func (s *side) claim(n uintptr) uintptr {
-	for i, run := uintptr(0), uintptr(0); i < maxChunks; i++ {
-		if !atomic.CompareAndSwapUint64(s.state(i), 0, uint64(chunkOwned)) {
+	run := uintptr(0)
+	for i := uintptr(0); i < maxChunks; i++ {
+		if !atomic.CompareAndSwapUint64(s.state(i), 0, uint64(chunkOwned|chunkSealed)) {
 			s.unclaim(i-run, run)
 			run = 0
 			continue
@@ -153,24 +167,35 @@ func (s *side) claim(n uintptr) uintptr {
 		}
 		first := i + 1 - n
 		a := s.base + first<<chunkShift
-		got, e := sys.Mmap(a, n<<chunkShift, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapNoReserve|sys.MapFixed)
-		if e != 0 || got != a {
+		got, e := sys.Mmap(a, n<<chunkShift, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
+		if e == 0 && got != a {
+			sys.Munmap(got, n<<chunkShift)
+			e = sys.EEXIST
+		}
+		if e == sys.EEXIST { // somebody else's mapping lies there: the chunks are never ours
+			run = 0
+			continue
+		}
+		if e != 0 {
 			s.unclaim(first, n)
 			return maxChunks
 		}
 		sys.NameMapping(a, n<<chunkShift, "vcmalloc side\x00")
 		atomic.AddInt64(&s.bytes, int64(n)<<chunkShift)
 		for j := uintptr(1); j < n; j++ {
-			atomic.StoreUint64(s.state(first+j), uint64(chunkOwned|chunkInner))
+			atomic.StoreUint64(s.state(first+j), uint64(chunkOwned|chunkInner|chunkSealed))
 		}
 		return first
 	}
+	s.unclaim(maxChunks-run, run)
 	return maxChunks
 }
 
+// unclaim frees the states of n chunks, a run's first one last: it must not start over while those behind it
+// still count as parts of a run.
 func (s *side) unclaim(i, n uintptr) {
-	for j := uintptr(0); j < n; j++ {
-		atomic.StoreUint64(s.state(i+j), 0)
+	for j := n; j > 0; j-- {
+		atomic.StoreUint64(s.state(i+j-1), 0)
 	}
 }
 
@@ -243,7 +268,7 @@ func (s *side) free(p uintptr) bool {
 		}
 		if last && old&chunkSealed != 0 {
 			n := uintptr(1)
-			if u := old.used(); u < maxChunks && chunkState(atomic.LoadUint64(s.state(min(i+1, maxChunks-1))))&chunkInner != 0 {
+			if u := old.used(); u <= maxChunks && chunkState(atomic.LoadUint64(s.state(min(i+1, maxChunks-1))))&chunkInner != 0 {
 				n = u
 			}
 			s.drop(i, n)

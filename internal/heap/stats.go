@@ -5,6 +5,7 @@ import (
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 	"github.com/vcmalloc/vcmalloc/percpu"
@@ -48,22 +49,52 @@ func (s *Stats) Accounted() units.Bytes {
 
 // ClassStats is where the objects of one class are.
 type ClassStats struct {
-	Used, PerCPU uint32
-	Transfer     transfer.Stats
-	Central      centralfreelist.Stats
+	Used     uint64
+	PerCPU   uint32
+	Transfer transfer.Stats
+	Central  centralfreelist.Stats
 }
 
-// Class reads one class's counters.
+// enterSoon is enter for callers who can wait: until a fork is over, but no more than a second, for the forking
+// thread may be waiting for something the caller holds.
+func (h *Heap) enterSoon() int {
+	for i := 0; ; i++ {
+		if g := h.enter(); g >= 0 || i == 1000 {
+			return g
+		}
+		sys.Sleep(1e6)
+	}
+}
+
+// Class reads one class's counters. It leaves out alone when a fork takes too long.
 func (h *Heap) Class(c units.ClassID, out *ClassStats) {
+	if g := h.enterSoon(); g >= 0 {
+		h.class(c, out)
+		h.leave(g)
+	}
+}
+
+// class is Class for callers inside the gate.
+func (h *Heap) class(c units.ClassID, out *ClassStats) {
 	t := &h.Front.Transfer
 	out.PerCPU = h.Front.Objects(c)
 	t.Stats(c, &out.Transfer)
 	t.Central.Stats(c, &out.Central)
-	out.Used = out.Central.Capacity - out.Central.Free - min(out.Transfer.Used+out.PerCPU, out.Central.Capacity-out.Central.Free)
+	out.Used = out.Central.Capacity - out.Central.Free
+	out.Used -= min(uint64(out.Transfer.Used)+uint64(out.PerCPU), out.Used)
 }
 
-// Stats reads all counters. It must not be called while a fork is under way.
+// Stats reads all counters. When a fork takes too long they are all zero.
 func (h *Heap) Stats(s *Stats) {
+	*s = Stats{}
+	if g := h.enterSoon(); g >= 0 {
+		h.stats(s)
+		h.leave(g)
+	}
+}
+
+// stats is Stats for callers inside the gate: the tiers' locks are taken, which a fork must not find held.
+func (h *Heap) stats(s *Stats) {
 	*s = Stats{}
 	p := &s.Pages
 	h.pages().Stats(p)
@@ -73,10 +104,10 @@ func (h *Heap) Stats(s *Stats) {
 	spans := uint64(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		var k ClassStats
-		h.Class(c, &k)
+		h.class(c, &k)
 		size := sizeclass.Size(c)
 		s.Used += units.Bytes(k.Used) * size
-		s.UsedObjects += uint64(k.Used)
+		s.UsedObjects += k.Used
 		s.PerCPU += units.Bytes(k.PerCPU) * size
 		s.Transfer += units.Bytes(k.Transfer.Used) * size
 		s.Central += units.Bytes(k.Central.Free) * size

@@ -13,15 +13,15 @@ const module = "github.com/vcmalloc/vcmalloc/"
 // corePackages are the packages that C runs without the Go runtime. A package that isn't written yet is skipped.
 var corePackages = []string{
 	"internal/sys", "internal/units", "internal/vm", "internal/sizeclass", "internal/pagemap", "internal/span",
-	"internal/heap", "internal/config", "internal/cdoor", "percpu", "transfer", "centralfreelist", "pageheap", "topology",
+	"internal/heap", "internal/config", "internal/cdoor", "percpu", "transfer", "centralfreelist", "pageheap", "topology", "telemetry/block",
 }
 
 // TestLibraryIsRuntimeFree checks what `make` built: go.o, and the library linked from it before stripping.
-// VCMALLOC_BUILD names the build folder, VCMALLOC_REQUIRE_BUILD=1 turns a missing build into a failure.
+// VCMTEST_BUILD names the build folder, VCMTEST_REQUIRE_BUILD=1 turns a missing build into a failure.
 func TestLibraryIsRuntimeFree(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	build := os.Getenv("VCMALLOC_BUILD")
+	build := os.Getenv("VCMTEST_BUILD")
 	if build == "" {
 		build = filepath.Join(root, "build")
 	}
@@ -36,10 +36,10 @@ func TestLibraryIsRuntimeFree(t *testing.T) {
 	entries := filepath.Join(root, "cgo", "entries.txt")
 	for _, path := range []string{cfg.Object, cfg.Linked, entries} {
 		if _, err := os.Stat(path); err != nil {
-			if os.Getenv("VCMALLOC_REQUIRE_BUILD") == "1" {
+			if os.Getenv("VCMTEST_REQUIRE_BUILD") == "1" {
 				t.Fatalf("%v: run make first", err)
 			}
-			t.Skipf("%v: run make first (VCMALLOC_REQUIRE_BUILD=1 makes this a failure)", err)
+			t.Skipf("%v: run make first (VCMTEST_REQUIRE_BUILD=1 makes this a failure)", err)
 		}
 	}
 	cfg.Entries, err = ReadEntries(entries)

@@ -184,6 +184,14 @@ func Create(path uintptr) (uintptr, Errno) {
 	return call6(syscall.SYS_OPENAT, atFDCWD, path, oRdWr|oCreat|oExcl|oNoFoll|oCloExec, 0o600, 0, 0)
 }
 
+// Unlink removes the file whose NUL-terminated path is at path.
+//
+//go:nosplit
+func Unlink(path uintptr) Errno {
+	_, e := call3(syscall.SYS_UNLINKAT, atFDCWD, path, 0)
+	return e
+}
+
 // Truncate sets the length of fd to n bytes.
 func Truncate(fd, n uintptr) Errno {
 	_, e := call3(syscall.SYS_FTRUNCATE, fd, n, 0)

@@ -19,6 +19,18 @@ func (t *Text) Str(s string) *Text {
 	return t
 }
 
+// CStr appends at most max bytes of the NUL-terminated text at p.
+func (t *Text) CStr(p uintptr, max int) *Text {
+	for i := 0; i < max; i++ {
+		c := Byte(p + uintptr(i))
+		if c == 0 {
+			break
+		}
+		t.put(c)
+	}
+	return t
+}
+
 // Dec appends v in decimal, right-aligned in width columns.
 func (t *Text) Dec(v uint64, width int) *Text {
 	var digits [20]byte

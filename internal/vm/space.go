@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sys"
@@ -28,48 +29,71 @@ const (
 type Space struct {
 	base    uintptr // of the window
 	size    uintptr // of the window
-	grown   uintptr // bytes of the window in use as address space, gaps included
+	grown   uintptr // bytes of the window in use as address space, gaps included; atomic
 	spare   uintptr // bytes mapped beyond grown, waiting to be handed out
 	mapped  uintptr // bytes mapped in the window
 	meta    uintptr // bytes mapped for tables
 	slice   uintptr // next free address for a table
 	thpMode uint8   // of the system, read when first needed
-	adviced bool    // the start of the window has been given up to hugepages
 }
 
 // Init chooses addresses. seed makes the choice differ between processes (address space randomisation);
-// any value does. It reports whether a place was found.
+// any value does. It reports whether a place was found. Spaces of one process do not overlap, even if they
+// are initialised at the same time.
 func (s *Space) Init(seed uint64) bool {
-	for try := uint64(0); try < 16; try++ {
+	for try := 0; try < triesLarge+triesSmall; try++ {
 		seed = seed*6364136223846793005 + 1442695040888963407
 		r := uintptr(seed >> 33)
 		// The kernel places mappings top-down from the stack at the end of the address space; programs are
 		// at its start or close to the end. The middle is left for those who ask for an address.
 		size, base := uintptr(windowSize), uintptr(0x1000_0000_0000)+(r%0x3000)<<32
-		if try >= 8 {
+		if try >= triesLarge {
 			size, base = windowSizeSmall, 0x10_0000_0000+(r%0x20)<<32
 		}
-		start := base - size/metaFraction
-		if occupied(start, base+size-start) {
-			continue
+		if claim(base-size/metaFraction, base+size) {
+			start := base - size/metaFraction
+			*s = Space{base: base, size: size, slice: start + probeSize, meta: probeSize}
+			return true
 		}
-		probe, e := sys.Mmap(start, probeSize, sys.ProtRead|sys.ProtWrite, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
-		if e != 0 {
-			continue
-		}
-		if probe != start {
-			sys.Munmap(probe, probeSize)
-			continue
-		}
-		*s = Space{base: base, size: size, slice: start + probeSize, meta: probeSize}
-		return true
 	}
 	return false
 }
 
-// occupied reports whether something lies in the n bytes at start: in a Go program its heap may (from Go 1.26
-// on its address is random), and tables and Free must not run into it. The kernel looks for neighbours before
-// limits, so any error but EEXIST leaves the answer to whoever maps there.
+// Choices of a window: each that fails costs a system call. A process with many heaps, as tests have, needs
+// some luck to find a free one.
+const (
+	triesLarge = 32
+	triesSmall = 16
+)
+
+// claim marks [start, end) as taken, by a mapping at its start that Boot hands out and one without access
+// behind its end. Of two ranges of one length that overlap, one holds a mark of the other, so looking for
+// mappings in between finds it: both are marked before either looks.
+func claim(start, end uintptr) bool {
+	if !mapProbe(start, sys.ProtRead|sys.ProtWrite) {
+		return false
+	}
+	if mapProbe(end, sys.ProtNone) {
+		if !occupied(start+probeSize, end-start-probeSize) {
+			return true
+		}
+		sys.Munmap(end, probeSize)
+	}
+	sys.Munmap(start, probeSize)
+	return false
+}
+
+func mapProbe(a, prot uintptr) bool {
+	got, e := sys.Mmap(a, probeSize, prot, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
+	if e == 0 && got != a {
+		sys.Munmap(got, probeSize) // before Linux 4.17 the address is a hint
+	}
+	return e == 0 && got == a
+}
+
+// occupied reports whether something lies in the n bytes at start: another space's mark, or in a Go program
+// its heap (from Go 1.26 on its address is random); tables and Free must not run into it. The kernel looks
+// for neighbours before limits, so any error but EEXIST leaves the answer to whoever maps there.
 func occupied(start, n uintptr) bool {
 	a, e := sys.Mmap(start, n, sys.ProtNone, sys.MapPrivate|sys.MapNoReserve|sys.MapFixedNoReplace)
 	if e == 0 {
@@ -89,8 +113,9 @@ func (s *Space) Boot() (uintptr, uintptr) { return s.base - s.size/metaFraction,
 // Base is the address of page 0.
 func (s *Space) Base() uintptr { return s.base }
 
-// Grown is the length in bytes of the part of the window that has been handed out, gaps included.
-func (s *Space) Grown() uintptr { return s.grown }
+// Grown is the length in bytes of the part of the window that has been handed out, gaps included. It only
+// grows, and like Contains needs no lock.
+func (s *Space) Grown() uintptr { return atomic.LoadUintptr(&s.grown) }
 
 // MaxPages is how many pages the window can ever hold.
 func (s *Space) MaxPages() units.Pages { return units.Pages(s.size >> units.PageShift) }
@@ -103,7 +128,7 @@ func (s *Space) MetaBytes() uintptr  { return s.meta }
 func (s *Space) SpareBytes() uintptr { return s.spare }
 
 // Contains reports whether p lies in the part of the window that has been handed out.
-func (s *Space) Contains(p uintptr) bool { return p-s.base < s.grown }
+func (s *Space) Contains(p uintptr) bool { return p-s.base < s.Grown() }
 
 // Addr is the address of page p, and Page the page that holds address a.
 func (s *Space) Addr(p units.PageID) uintptr { return s.base + uintptr(p)<<units.PageShift }
@@ -120,7 +145,7 @@ func (s *Space) Grow(n uintptr) (first units.HugePageID, ok bool) {
 		return units.NoHuge, false
 	}
 	start := s.grown
-	s.grown += need
+	atomic.StoreUintptr(&s.grown, start+need)
 	s.spare -= need
 	return units.HugePageID(start >> units.HugePageShift), true
 }
@@ -143,7 +168,8 @@ func (s *Space) extend(need uintptr) bool {
 		if s.mapAt(off, need) {
 			s.mapped -= s.spare // the old spare is stranded before the gap: no longer counted
 			sys.Munmap(s.base+s.grown, s.spare)
-			s.grown, s.spare = off, need
+			atomic.StoreUintptr(&s.grown, off)
+			s.spare = need
 			return true
 		}
 	}
@@ -169,17 +195,17 @@ func (s *Space) mapAt(off, n uintptr) bool {
 	return true
 }
 
-// adviseHuge asks for hugepages beyond the window's start, and for the start too once the heap has grown
-// past it.
+// adviseHuge asks for hugepages for the n bytes at off, except in the window's start.
 func (s *Space) adviseHuge(off, n uintptr) {
 	if s.thpMode == thpUnread {
 		s.thpMode = readTHPMode()
 	}
 	if off < unhuged {
+		small := min(n, unhuged-off)
 		if s.thpMode == thpAlways {
-			sys.Madvise(s.base+off, unhuged-off, sys.MadvNoHugePage)
+			sys.Madvise(s.base+off, small, sys.MadvNoHugePage)
 		}
-		n -= min(n, unhuged-off)
+		n -= small
 		off = unhuged
 	}
 	if n > 0 && s.thpMode == thpMadvise {
@@ -228,9 +254,12 @@ func Release(a, n uintptr) bool {
 	return false
 }
 
-// Free unmaps everything the space ever mapped. Only tests that built their own heap call it.
+// Free unmaps everything the space ever mapped, and whatever else lies in its gaps; s is then as before Init.
+// Only tests that built their own heap call it.
 func (s *Space) Free() {
-	sys.Munmap(s.base, s.grown+s.spare)
 	start := s.base - s.size/metaFraction
+	sys.Munmap(s.base, s.grown+s.spare)
 	sys.Munmap(start, s.base-start)
+	sys.Munmap(s.base+s.size, probeSize)
+	*s = Space{}
 }

@@ -1,0 +1,160 @@
+package centralfreelist
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/span"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
+)
+
+// newTier is a tier with a page heap of its own.
+func newTier(t testing.TB, legacy bool) *Tier {
+	t.Helper()
+	k := &Tier{Legacy: legacy}
+	require.True(t, k.Pages.Init(pageheap.Options{Seed: rand.Uint64(), LifetimeFiller: true}), "no window")
+	t.Cleanup(k.Pages.Unmap)
+	return k
+}
+
+// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
+// while one of them waits in the kernel for another's lock.
+func coreThreads(t testing.TB) {
+	procs, gc := runtime.GOMAXPROCS(8), debug.SetGCPercent(-1)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(gc)
+	})
+}
+
+func newRand(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
+// model drives a tier and knows which objects are out.
+type model struct {
+	t    testing.TB
+	tier *Tier
+	out  [sizeclass.NumClasses][]uintptr
+	live map[uintptr]units.ClassID
+}
+
+func newModel(t testing.TB, legacy bool) *model {
+	return &model{t: t, tier: newTier(t, legacy), live: map[uintptr]units.ClassID{}}
+}
+
+func (m *model) remove(c units.ClassID, n int) {
+	m.t.Helper()
+	var buf [MaxBatch]uintptr
+	got := m.tier.Remove(c, buf[:], n)
+	require.True(m.t, got >= 1 && got <= n, "Remove(%d, %d) returned %d", c, n, got)
+	for _, p := range buf[:got] {
+		require.True(m.t, m.tier.Pages.Contains(p))
+		_, twice := m.live[p]
+		require.False(m.t, twice, "%#x was handed out twice", p)
+		require.Equal(m.t, c, m.tier.Pages.ClassAt(p))
+		m.live[p] = c
+	}
+	m.out[c] = append(m.out[c], buf[:got]...)
+}
+
+// insert gives back n objects of class c, chosen by r.
+func (m *model) insert(c units.ClassID, n int, r *rand.Rand) {
+	m.t.Helper()
+	n = min(n, len(m.out[c]))
+	o := m.out[c]
+	for i := range n {
+		j := r.IntN(len(o) - i)
+		o[j], o[len(o)-1-i] = o[len(o)-1-i], o[j]
+	}
+	batch := o[len(o)-n:]
+	require.Zero(m.t, m.tier.Insert(c, batch))
+	for _, p := range batch {
+		delete(m.live, p)
+	}
+	m.out[c] = o[:len(o)-n]
+}
+
+// check holds the counters and the lists against the model.
+func (m *model) check() {
+	m.t.Helper()
+	spans, small := uint64(0), units.Bytes(0)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		var st Stats
+		m.tier.Stats(c, &st)
+		require.EqualValues(m.t, st.Capacity, uint64(len(m.out[c]))+st.Free, "class %d: out and free objects differ from the capacity", c)
+		require.EqualValues(m.t, uint64(st.Spans)*uint64(sizeclass.Objects(c)), st.Capacity)
+		require.EqualValues(m.t, st.Spans, st.Fetched-st.Returned)
+		if len(m.out[c]) == 0 {
+			require.Zero(m.t, st.Spans, "class %d keeps spans of which nothing is out", c)
+		}
+		require.Empty(m.t, checkLists(m.tier, c, m.live))
+		spans += uint64(st.Spans)
+		small += units.Bytes(st.Spans) * units.Bytes(sizeclass.Pages(c)) << units.PageShift
+	}
+	var p pageheap.Stats
+	m.tier.Pages.Stats(&p)
+	require.Equal(m.t, spans, p.SpansAllocated-p.SpansFreed)
+	require.Equal(m.t, small, p.Small)
+	require.Empty(m.t, m.tier.Pages.Check())
+}
+
+// checkLists returns what is wrong with the sublists of class c.
+func checkLists(t *Tier, c units.ClassID, live map[uintptr]units.ClassID) string {
+	allocated := map[units.SpanID]uint16{}
+	for p, k := range live {
+		if k == c {
+			allocated[t.Pages.SpanAt(p)]++
+		}
+	}
+	l := &t.lists[c]
+	seen := map[units.SpanID]bool{}
+	for i, head := range l.heads {
+		if (head != 0) != (l.nonempty>>i&1 != 0) {
+			return "a bit of nonempty is wrong"
+		}
+		prev := units.SpanID(0)
+		for id := head; id != 0; prev, id = id, t.Pages.Span(id).Next {
+			s := t.Pages.Span(id)
+			if seen[id] || s.Prev != prev || int(s.List) != i {
+				return "a list is linked wrongly"
+			}
+			seen[id] = true
+			if want := wantList(t, s); want != i {
+				return fmt.Sprintf("a span with %d of %d objects out is in list %d instead of %d", s.Allocated, s.Capacity, i, want)
+			}
+		}
+	}
+	for id, n := range allocated {
+		s := t.Pages.Span(id)
+		if s.Class != c || s.Allocated != n {
+			return fmt.Sprintf("a span has %d objects out and counts %d", n, s.Allocated)
+		}
+		if seen[id] == s.Full() {
+			return "a span with room is in no list, or a full one in one"
+		}
+	}
+	if len(allocated) != int(l.spans) {
+		return "spans are lost"
+	}
+	return ""
+}
+
+func wantList(t *Tier, s *span.Span) int {
+	switch {
+	case s.Full() || s.Empty():
+		return -1
+	case t.Legacy:
+		return 0
+	}
+	return int(order(s.Allocated, s.Capacity))
+}

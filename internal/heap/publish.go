@@ -1,0 +1,135 @@
+package heap
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
+	"github.com/vcmalloc/vcmalloc/percpu"
+	"github.com/vcmalloc/vcmalloc/telemetry/block"
+)
+
+const blockBytes = (unsafe.Sizeof(block.Block{}) + 4095) &^ 4095
+
+// publisher keeps the statistics block in a file of its own, so that other processes can read it.
+type publisher struct {
+	table vm.Table
+	dir   uintptr // NUL-terminated; 0: nothing is published
+	open  bool    // the file is there and mapped
+}
+
+// init chooses an address for the block and makes the file. A directory that can't be written costs a line,
+// and nothing is published.
+func (h *Heap) publishTo(dir uintptr) bool {
+	if dir == 0 {
+		return true
+	}
+	if !h.pages().NewEmptyTable(&h.published.table, blockBytes) {
+		return false
+	}
+	h.published.dir = dir
+	h.openBlock()
+	return true
+}
+
+// blockPath writes the path of this process's file to buf; false if it does not fit.
+func (h *Heap) blockPath(buf *[512]byte) bool {
+	t := sys.NewText(uintptr(unsafe.Pointer(buf)), uintptr(len(buf)))
+	t.CStr(h.published.dir, len(buf)).Str("/vcmalloc.").Dec(uint64(sys.Getpid()), 0).Str("\x00")
+	return t.Len() < uintptr(len(buf))
+}
+
+// openBlock makes this process's file and maps it in the place of whatever was mapped for the block: in a
+// fork's child that is the parent's file.
+func (h *Heap) openBlock() {
+	h.published.open = false
+	var path [512]byte
+	if !h.blockPath(&path) {
+		return
+	}
+	name := uintptr(unsafe.Pointer(&path))
+	sys.Unlink(name) // a dead process had the same id
+	fd, e := sys.Create(name)
+	if e == 0 {
+		e = sys.Truncate(fd, blockBytes)
+		if e == 0 {
+			_, e = sys.MmapFile(h.published.table.Base(), blockBytes, fd)
+		}
+		sys.Close(fd)
+	}
+	if e != 0 {
+		var l sys.Line
+		l.Str("vcmalloc: VCMALLOC_STATS_DIR: can't make ").CStr(name, 200).Str(" (error ").Dec(uintptr(e)).
+			Str("): no statistics are published; name a directory this process may write").Flush()
+		return
+	}
+	b := h.block()
+	*b = block.Block{}
+	b.Magic, b.Version, b.Bytes = block.Magic, block.Version, uint32(unsafe.Sizeof(*b))
+	b.PID = uint64(sys.Getpid())
+	b.Started = sys.Now()
+	h.published.open = true
+}
+
+func (h *Heap) block() *block.Block { return (*block.Block)(sys.At(h.published.table.Base())) }
+
+// Unpublish removes the file: at a normal end nobody wants it any more.
+func (h *Heap) Unpublish() {
+	var path [512]byte
+	if h.published.open && h.blockPath(&path) {
+		sys.Unlink(uintptr(unsafe.Pointer(&path)))
+	}
+}
+
+// publish writes the block. Preconditions: the caller is inside, and the only one to publish.
+func (h *Heap) publish(now int64) {
+	if !h.published.open {
+		return
+	}
+	b := h.block()
+	atomic.AddUint64(&b.Sequence, 1)
+	b.Updated = now
+	h.publishTotals(&b.Total)
+	b.Classes = sizeclass.NumClasses
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		h.publishClass(c, &b.Class[c%block.MaxClasses])
+	}
+	b.VCPUs = uint32(min(h.Front.VCPUs(), block.MaxVCPUs))
+	for v := units.VCPU(0); v < units.VCPU(b.VCPUs) && v < block.MaxVCPUs; v++ {
+		var k percpu.Stats
+		h.Front.Stats(v, &k)
+		if k.Populated {
+			b.PerCPU[v] = block.VCPU{SlabBytes: uint64(k.SlabBytes), Used: uint64(k.Used), Capacity: uint64(k.Capacity),
+				Available: uint64(k.Available), Underflows: k.Underflows, Overflows: k.Overflow, Drains: uint64(k.Drains)}
+		}
+	}
+	atomic.AddUint64(&b.Sequence, 1)
+}
+
+func (h *Heap) publishTotals(t *block.Totals) {
+	var s Stats
+	h.Stats(&s)
+	t.Mapped, t.Used, t.Large, t.Slack = uint64(s.Mapped), uint64(s.Used), uint64(s.Large), uint64(s.Slack)
+	t.PerCPU, t.Transfer, t.Central = uint64(s.PerCPU), uint64(s.Transfer), uint64(s.Central)
+	t.FillerFree, t.FillerReleased = uint64(s.FillerFree), uint64(s.FillerReleased)
+	t.Cache, t.Unbacked = uint64(s.Cache), uint64(s.Unbacked)
+	t.Meta, t.Side = uint64(s.Meta), uint64(s.Side)
+	t.UsedObjects, t.LargeObjects = s.UsedObjects, s.LargeObjects
+	t.SpansAllocated, t.SpansFreed = s.Pages.SpansAllocated, s.Pages.SpansFreed
+	t.HugeGrown, t.Released, t.MadviseFailures = s.Pages.HugeGrown, s.Pages.Released, s.Pages.MadviseFailures
+	t.Underflows, t.Overflows = s.Underflows, s.Overflows
+}
+
+func (h *Heap) publishClass(c units.ClassID, to *block.Class) {
+	var k ClassStats
+	h.Class(c, &k)
+	to.Size, to.Pages = uint32(sizeclass.Size(c)), uint32(sizeclass.Pages(c))
+	to.Used, to.PerCPU, to.Transfer, to.Free = uint64(k.Used), k.PerCPU, k.Transfer.Used, uint64(k.Central.Free)
+	to.TransferCapacity, to.Spans = k.Transfer.Capacity, k.Central.Spans
+	to.Fetched, to.Returned = k.Central.Fetched, k.Central.Returned
+	to.TransferHits, to.TransferMisses = k.Transfer.Hits, k.Transfer.Misses
+	to.CentralContended, to.XferContend = k.Central.Contended, k.Transfer.Contended
+}

@@ -1,0 +1,139 @@
+package transfer
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+func TestRandomOperationsKeepTheInvariants(t *testing.T) {
+	r := newRand(t)
+	k := newTier(t)
+	total := capacityBytes(k)
+	var out [sizeclass.NumClasses][]uintptr
+	var held [sizeclass.NumClasses]int
+	live := map[uintptr]bool{}
+	classes := []units.ClassID{1, 2, 3, 25, 39, 60, 86, 87}
+	for i := range long(10000) {
+		c := classes[r.IntN(len(classes))]
+		var buf [centralfreelist.MaxBatch]uintptr
+		switch op := r.IntN(100); {
+		case op < 48 && len(out[c]) < 4000:
+			n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
+			require.Positive(t, n)
+			for _, p := range buf[:n] {
+				require.False(t, live[p], "%#x was handed out twice", p)
+				live[p] = true
+			}
+			out[c] = append(out[c], buf[:n]...)
+		case op < 96:
+			n := copy(buf[:], out[c][:min(len(out[c]), 1+r.IntN(len(buf)))])
+			out[c] = out[c][n:]
+			for _, p := range buf[:n] {
+				delete(live, p)
+			}
+			require.Zero(t, k.Insert(c, buf[:n]))
+		case op < 98:
+			k.Plunder()
+		case op < 99:
+			k.Rebalance()
+		default:
+			k.Drain()
+		}
+		if i%100 == 0 {
+			for c := range out {
+				held[c] = len(out[c])
+			}
+			check(t, k, &held)
+			require.Equal(t, total, capacityBytes(k)+k.spare)
+		}
+	}
+}
+
+// Producers free what they never allocate, consumers the other way round, while a background thread plunders
+// and rebalances. Each object's first word says who has it.
+func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
+	coreThreads(t)
+	k := newTier(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	classes := []units.ClassID{1, 10, 39, 75, 87}
+	total := capacityBytes(k)
+	const inHand, inCache = 0x1111, 0x2222
+	pipe := make(chan []uintptr, 64) // from consumers to producers
+	var done atomic.Bool
+	var wg, background sync.WaitGroup
+	for g := range 2 {
+		wg.Go(func() { // consumer: takes from the cache
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			r := rand.New(rand.NewPCG(seed, uint64(g)))
+			for range long(8000) {
+				c := classes[r.IntN(len(classes))]
+				var buf [centralfreelist.MaxBatch]uintptr
+				n := k.Remove(c, buf[:], 1+r.IntN(int(sizeclass.Batch(c))))
+				for _, p := range buf[:n] {
+					if atomic.SwapUint64(sys.Word(p), inHand) == inHand {
+						t.Errorf("%#x is in two hands", p)
+					}
+				}
+				pipe <- append([]uintptr{uintptr(c)}, buf[:n]...)
+			}
+		})
+	}
+	var producers sync.WaitGroup
+	for range 2 {
+		producers.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for batch := range pipe {
+				for _, p := range batch[1:] {
+					if atomic.SwapUint64(sys.Word(p), inCache) != inHand {
+						t.Errorf("%#x was in nobody's hand", p)
+					}
+				}
+				if bad := k.Insert(units.ClassID(batch[0]), batch[1:]); bad != 0 {
+					t.Errorf("%#x refused", bad)
+				}
+			}
+		})
+	}
+	background.Go(func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		for !done.Load() {
+			k.Rebalance()
+			k.Plunder()
+			for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+				if st := stats(k, c); st.Used > st.Capacity || st.Capacity > st.Max {
+					t.Errorf("class %d: used %d, capacity %d, maximum %d", c, st.Used, st.Capacity, st.Max)
+				}
+			}
+			sys.Sleep(50e3)
+		}
+	})
+	wg.Wait()
+	close(pipe)
+	producers.Wait()
+	done.Store(true)
+	background.Wait()
+
+	var held [sizeclass.NumClasses]int
+	check(t, k, &held)
+	require.Equal(t, total, capacityBytes(k)+k.spare)
+	k.Drain()
+	check(t, k, &held)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		require.Zero(t, outstanding(k, c), "class %d", c)
+	}
+	require.Empty(t, k.Central.Pages.Check())
+}

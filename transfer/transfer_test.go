@@ -1,0 +1,296 @@
+package transfer
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
+)
+
+// long multiplies the work when VCMALLOC_LONG=1.
+func long(n int) int {
+	if os.Getenv("VCMALLOC_LONG") == "1" {
+		return n * 20
+	}
+	return n
+}
+
+// newTier is a tier with a page heap of its own.
+func newTier(t testing.TB) *Tier {
+	t.Helper()
+	k := new(Tier)
+	require.True(t, k.Central.Pages.Init(pageheap.Options{Seed: rand.Uint64()}), "no window")
+	t.Cleanup(k.Central.Pages.Unmap)
+	require.True(t, k.Init())
+	return k
+}
+
+// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
+// while one of them waits in the kernel for another's lock.
+func coreThreads(t testing.TB) {
+	procs, gc := runtime.GOMAXPROCS(8), debug.SetGCPercent(-1)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(gc)
+	})
+}
+
+func newRand(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
+// fetch takes n objects of class c from the central free list, past the cache.
+func fetch(t testing.TB, k *Tier, c units.ClassID, n int) (out []uintptr) {
+	for len(out) < n {
+		var buf [centralfreelist.MaxBatch]uintptr
+		got := k.Central.Remove(c, buf[:], min(n-len(out), len(buf)))
+		require.Positive(t, got)
+		out = append(out, buf[:got]...)
+	}
+	return out
+}
+
+// insert passes objects on in batches.
+func insert(t testing.TB, k *Tier, c units.ClassID, objects []uintptr) {
+	for len(objects) > 0 {
+		n := min(len(objects), centralfreelist.MaxBatch)
+		require.Zero(t, k.Insert(c, objects[:n]))
+		objects = objects[n:]
+	}
+}
+
+func stats(k *Tier, c units.ClassID) (st Stats) {
+	k.Stats(c, &st)
+	return st
+}
+
+// outstanding is how many objects of class c are not in their spans.
+func outstanding(k *Tier, c units.ClassID) uint64 {
+	var st centralfreelist.Stats
+	k.Central.Stats(c, &st)
+	return st.Capacity - st.Free
+}
+
+// check holds the invariants of doc.go; held is how many objects of each class the test has.
+func check(t testing.TB, k *Tier, held *[sizeclass.NumClasses]int) {
+	t.Helper()
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		q, st := &k.caches[c], stats(k, c)
+		require.LessOrEqual(t, st.Used, st.Capacity, "class %d", c)
+		require.LessOrEqual(t, st.Capacity, st.Max, "class %d", c)
+		require.LessOrEqual(t, q.low, st.Used, "class %d", c)
+		require.EqualValues(t, outstanding(k, c), uint64(held[c])+uint64(st.Used), "class %d", c)
+	}
+}
+
+// capacityBytes is what all capacities amount to.
+func capacityBytes(k *Tier) (n uint64) {
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		n += uint64(stats(k, c).Capacity) * uint64(sizeclass.Size(c))
+	}
+	return n
+}
+
+func TestCachesFillOneCacheLine(t *testing.T) {
+	require.EqualValues(t, 64, unsafe.Sizeof(cache{}))
+}
+
+func TestArraysDoNotOverlapAndHoldWholeBatches(t *testing.T) {
+	k := newTier(t)
+	next := uint32(0)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		q, batch := &k.caches[c], sizeclass.Batch(c)
+		require.Equal(t, next, q.first)
+		require.Zero(t, q.max%batch)
+		require.GreaterOrEqual(t, q.max, batch)
+		require.LessOrEqual(t, q.max, maxBatches*batch)
+		if q.max > batch {
+			require.LessOrEqual(t, units.Bytes(q.max)*sizeclass.Size(c), units.Bytes(maxBytes))
+		}
+		require.Equal(t, min(initialBatches*batch, q.max), q.capacity)
+		next += q.max
+	}
+	require.GreaterOrEqual(t, k.slots.Mapped(), uintptr(next)*8)
+}
+
+func TestObjectsComeBackLastInFirstOut(t *testing.T) {
+	k := newTier(t)
+	const c = 10
+	objects := fetch(t, k, c, 60)
+	insert(t, k, c, objects[:40])
+	insert(t, k, c, objects[40:])
+	var buf [centralfreelist.MaxBatch]uintptr
+	require.Equal(t, 20, k.Remove(c, buf[:], 20))
+	require.Equal(t, objects[40:], buf[:20])
+	require.Equal(t, 40, k.Remove(c, buf[:], 64), "no more than are cached: a second trip would cost a lock")
+	require.Equal(t, objects[:40], buf[:40])
+	require.EqualValues(t, 120, stats(k, c).Hits)
+	require.Zero(t, stats(k, c).Misses)
+}
+
+func TestOnAnEmptyCacheRemoveAsksTheCentralFreeList(t *testing.T) {
+	k := newTier(t)
+	var buf [centralfreelist.MaxBatch]uintptr
+	require.Equal(t, 32, k.Remove(3, buf[:], 32))
+	require.EqualValues(t, 32, outstanding(k, 3))
+	require.EqualValues(t, 32, stats(k, 3).Misses)
+}
+
+func TestWhatDoesNotFitGoesToTheCentralFreeList(t *testing.T) {
+	k := newTier(t)
+	for _, c := range []units.ClassID{1, 10, 60, 87} {
+		capacity := int(stats(k, c).Capacity)
+		objects := fetch(t, k, c, capacity+20)
+		insert(t, k, c, objects[:capacity-2])
+		require.EqualValues(t, capacity-2, stats(k, c).Used)
+		require.Zero(t, k.Insert(c, objects[capacity-2:])) // 2 fit, 20 do not
+		st := stats(k, c)
+		require.EqualValues(t, capacity, st.Used)
+		require.EqualValues(t, capacity, st.Hits)
+		require.EqualValues(t, 20, st.Misses)
+		require.EqualValues(t, capacity, outstanding(k, c))
+		require.True(t, k.Holds(c, objects[0]))
+		require.True(t, k.Holds(c, objects[capacity-1]))
+		require.False(t, k.Holds(c, objects[capacity]))
+	}
+}
+
+func TestBadPointersAreReportedWhenTheyReachTheirSpan(t *testing.T) {
+	k := newTier(t)
+	const c = 20
+	capacity := int(stats(k, c).Capacity)
+	objects := fetch(t, k, c, capacity+2)
+	insert(t, k, c, objects[:capacity])
+	bad := [2]uintptr{objects[capacity] + 8, objects[capacity+1]}
+	require.Equal(t, bad[0], k.Insert(c, bad[:]))
+	require.EqualValues(t, capacity+1, outstanding(k, c), "the good one went back")
+}
+
+func TestPlunderGivesBackExactlyWhatNobodyNeeded(t *testing.T) {
+	k := newTier(t)
+	const c = 10
+	objects := fetch(t, k, c, 300)
+	insert(t, k, c, objects)
+	var held [sizeclass.NumClasses]int
+	k.Plunder() // low was 0: all were new
+	require.EqualValues(t, 300, stats(k, c).Used)
+
+	var buf [centralfreelist.MaxBatch]uintptr
+	require.Equal(t, 64, k.Remove(c, buf[:], 64))
+	require.Equal(t, 36, k.Remove(c, buf[:], 36))
+	insert(t, k, c, fetch(t, k, c, 70)) // 200, then 270: of 300, 200 were not needed
+	held[c] = 100
+	k.Plunder()
+	require.EqualValues(t, 70, stats(k, c).Used)
+	check(t, k, &held)
+
+	k.Plunder() // nobody came
+	require.Zero(t, stats(k, c).Used)
+	k.Plunder()
+	check(t, k, &held)
+}
+
+func TestDrainGivesBackEverything(t *testing.T) {
+	k := newTier(t)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		insert(t, k, c, fetch(t, k, c, 100))
+	}
+	k.Drain()
+	var held [sizeclass.NumClasses]int
+	check(t, k, &held)
+	var st pageheap.Stats
+	k.Central.Pages.Stats(&st)
+	require.Zero(t, st.Small)
+	require.Empty(t, k.Central.Pages.Check())
+}
+
+func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
+	r := newRand(t)
+	k := newTier(t)
+	total := capacityBytes(k)
+	for range long(200) {
+		before := [sizeclass.NumClasses]uint32{}
+		for c := range before {
+			before[c] = k.caches[c].capacity
+		}
+		busy := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
+		k.caches[busy].misses += uint64(r.IntN(1000))
+		if r.IntN(2) == 0 {
+			k.caches[1+r.IntN(sizeclass.NumClasses-1)].misses += uint64(r.IntN(1000))
+		}
+		missed := k.caches[busy].misses - k.caches[busy].missed
+		k.Rebalance()
+		require.Equal(t, total, capacityBytes(k)+k.spare)
+		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+			q := &k.caches[c]
+			require.LessOrEqual(t, q.capacity, q.max)
+			require.GreaterOrEqual(t, q.capacity, min(before[c], sizeclass.Batch(c)), "no class falls below a batch")
+			require.Equal(t, q.misses, q.missed)
+		}
+		if missed > 1000 {
+			require.GreaterOrEqual(t, k.caches[busy].capacity, before[busy])
+		}
+	}
+}
+
+func TestAClassThatKeepsMissingGrowsToItsMaximum(t *testing.T) {
+	k := newTier(t)
+	for _, c := range []units.ClassID{2, 40} {
+		q := &k.caches[c]
+		require.Less(t, q.capacity, q.max)
+		for range 100 {
+			q.misses += 100
+			before := q.capacity
+			k.Rebalance()
+			require.True(t, q.capacity > before || q.capacity == q.max)
+		}
+		require.Equal(t, q.max, q.capacity)
+	}
+}
+
+func TestWithoutMissesNothingMoves(t *testing.T) {
+	k := newTier(t)
+	var before [sizeclass.NumClasses]uint32
+	for c := range before {
+		before[c] = k.caches[c].capacity
+	}
+	k.Rebalance()
+	for c := range k.caches {
+		require.Equal(t, before[c], k.caches[c].capacity)
+		k.caches[c].misses += 10 // all alike: nobody is better off
+	}
+	k.Rebalance()
+	for c := range k.caches {
+		require.Equal(t, before[c], k.caches[c].capacity)
+	}
+}
+
+func TestAShrunkFullClassKeepsWithinItsCapacity(t *testing.T) {
+	k := newTier(t)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		for {
+			q := &k.caches[c]
+			if q.capacity <= sizeclass.Batch(c) {
+				break
+			}
+			n := int(q.capacity - q.used)
+			insert(t, k, c, fetch(t, k, c, n))
+			before := q.capacity
+			freed := k.shrink(c)
+			require.Equal(t, uint64(before-q.capacity)*uint64(sizeclass.Size(c)), freed)
+			require.Equal(t, q.capacity, q.used)
+			require.EqualValues(t, q.used, outstanding(k, c))
+		}
+	}
+}
