@@ -116,6 +116,15 @@ func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	return p, zeroed
 }
 
+// Zeroed returns size bytes aligned to 16, or 0. zeroed says that they are known to read as zero; otherwise the
+// caller clears them.
+func (h *Heap) Zeroed(size units.Bytes) (p uintptr, zeroed bool) {
+	if c := sizeclass.ForMalloc(size); c != 0 {
+		return h.AllocClass(c), false
+	}
+	return h.Large(size, 1)
+}
+
 // Aligned returns size bytes aligned to align, or 0. Preconditions: align is a power of two.
 func (h *Heap) Aligned(size, align units.Bytes) uintptr {
 	if c := sizeclass.ForAligned(size, align); c != 0 {
@@ -203,33 +212,55 @@ func (h *Heap) freeFound(o *object, p uintptr) {
 // Realloc makes p's object size bytes large, in place where it can, and returns its address; 0 when memory
 // is short, with the old object as it was. Preconditions: p is not nil.
 func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) uintptr {
-	var old units.Bytes
-	if h.side.contains(p) {
-		if old = h.side.usable(p); old == 0 {
-			h.misuse(&object{kind: unused}, p, call)
-			return 0
-		}
-	} else {
-		o := h.find(p)
-		if o.kind == small && isMarked(p) && h.isFree(&o, p) {
-			o.kind = freed
-		}
-		if o.kind != small && o.kind != large {
-			h.misuse(&o, p, call)
-			return 0
-		}
-		if staysInPlace(o.size, size) || o.kind == large && h.resize(&o, size) {
-			return p
-		}
-		old = o.size
+	old, done := h.ResizeInPlace(p, size, call)
+	if done {
+		return p
+	}
+	if old == 0 {
+		return 0
 	}
 	q := h.Malloc(size)
 	if q == 0 {
 		return 0
 	}
-	sys.Copy(q, p, min(old, size))
+	Move(q, p, min(old, size))
 	h.Free(p, call)
 	return q
+}
+
+// ResizeInPlace makes p's object size bytes large if that needs no move; done tells. old is how many bytes it
+// had; 0 if p was no object, which has been reported then.
+func (h *Heap) ResizeInPlace(p uintptr, size units.Bytes, call Call) (old units.Bytes, done bool) {
+	if h.side.contains(p) {
+		if old = h.side.usable(p); old == 0 {
+			h.misuse(&object{kind: unused}, p, call)
+		}
+		return old, false
+	}
+	o := h.find(p)
+	if o.kind == small && isMarked(p) && h.isFree(&o, p) {
+		o.kind = freed
+	}
+	if o.kind != small && o.kind != large {
+		h.misuse(&o, p, call)
+		return 0, false
+	}
+	return o.size, staysInPlace(o.size, size) || o.kind == large && h.resize(&o, size)
+}
+
+// movePages is from how many bytes on an object's pages are moved instead of copied: a hugepage, so that the
+// kernel moves whole page tables. Copying 2 MiB costs some 200 us, the system call a few.
+const movePages = units.HugePageSize
+
+// Move moves n bytes from object p to object q. Afterwards p's contents are undefined.
+func Move(q, p uintptr, n units.Bytes) {
+	if n >= movePages && (q|p)&(units.PageSize-1) == 0 {
+		whole := n &^ (units.PageSize - 1)
+		if sys.MovePages(p, q, whole) == 0 {
+			p, q, n = p+whole, q+whole, n-whole
+		}
+	}
+	sys.Copy(q, p, n)
 }
 
 // staysInPlace: an object is not moved while the request fits and uses more than half of it. Moving earlier

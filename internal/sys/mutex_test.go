@@ -11,10 +11,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // pinned runs f on n threads. While they run nothing may stop the world: the lock's sleepers sleep in a raw
 // system call, which the scheduler takes for Go code that runs. So each gets a P and there is no collection.
+// The scheduler's signal is blocked, for it ends a sleep and so would make up for a wake-up that got lost;
+// threads that sleep for a minute have lost one.
 func pinned(t *testing.T, n int, f func(i int)) (wait func()) {
 	t.Helper()
 	gc := debug.SetGCPercent(-1)
@@ -24,14 +27,23 @@ func pinned(t *testing.T, n int, f func(i int)) (wait func()) {
 		wg.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
+			maskPreemption(0 /* SIG_BLOCK */)
+			defer maskPreemption(1 /* SIG_UNBLOCK */)
 			f(i)
 		})
 	}
+	stuck := time.AfterFunc(time.Minute, func() { panic("a thread sleeps for ever") })
 	return func() {
 		wg.Wait()
+		stuck.Stop()
 		runtime.GOMAXPROCS(procs)
 		debug.SetGCPercent(gc)
 	}
+}
+
+func maskPreemption(how uintptr) {
+	set := uint64(1) << (syscall.SIGURG - 1)
+	call6(syscall.SYS_RT_SIGPROCMASK, how, uintptr(unsafe.Pointer(&set)), 0, 8, 0, 0)
 }
 
 // asleep reports whether thread tid of this process sleeps in the kernel.

@@ -41,6 +41,7 @@ const (
 	atFDCWD                        = ^uintptr(99) // -100
 	mremapMayMove                  = 1
 	mremapFixed                    = 2
+	mremapDontUnmap                = 4
 	schedGetaffinityBuf            = 1024 // bytes: 8192 CPUs, the largest NR_CPUS of a distribution kernel
 	oReadOnly, oRdWr, oCloExec     = 0, 2, 0x80000
 	oCreat, oExcl, oTrunc, oNoFoll = 0x40, 0x80, 0x200, 0x20000
@@ -86,10 +87,10 @@ func Madvise(addr, n, advice uintptr) Errno {
 	return e
 }
 
-// MremapMove moves the pages of [from, from+n) to [to, to+n), replacing what is mapped there. The old
-// range is left unmapped.
-func MremapMove(from, to, n uintptr) Errno {
-	_, e := call6(syscall.SYS_MREMAP, from, n, n, mremapMayMove|mremapFixed, to, 0)
+// MovePages moves the pages of [from, from+n) to [to, to+n), in place of those there. The old range stays
+// mapped and reads as zero (Linux 5.7; older kernels refuse).
+func MovePages(from, to, n uintptr) Errno {
+	_, e := call6(syscall.SYS_MREMAP, from, n, n, mremapMayMove|mremapFixed|mremapDontUnmap, to, 0)
 	return e
 }
 

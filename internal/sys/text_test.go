@@ -109,6 +109,17 @@ func TestTextWritesNothingBeyondItsMemory(t *testing.T) {
 	}
 }
 
+func TestTextCStrCopiesUpToTheNUL(t *testing.T) {
+	a, size := pages(t, 1)
+	store(a+size-4, "abc")
+	for most, want := range []string{"", "a", "ab", "abc", "abc", "abc"} {
+		x := NewText(a, 100)
+		if x.CStr(a+size-4, most); loadText(a, x.Len()) != want {
+			t.Errorf("at most %d: %q, want %q", most, loadText(a, x.Len()), want)
+		}
+	}
+}
+
 func loadText(a, n uintptr) string {
 	b := make([]byte, n)
 	for i := range b {

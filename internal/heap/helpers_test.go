@@ -1,0 +1,129 @@
+package heap
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/percpu"
+)
+
+// long multiplies the work when VCMALLOC_LONG=1.
+func long(n int) int {
+	if os.Getenv("VCMALLOC_LONG") == "1" {
+		return n * 20
+	}
+	return n
+}
+
+// newHeap is a heap of the test's own, which is unmapped at its end.
+func newHeap(t testing.TB, o Options) *Heap {
+	t.Helper()
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()
+	}
+	if o.PerCPU.VCPUs == 0 {
+		o.PerCPU.VCPUs = 4
+	}
+	h := new(Heap)
+	require.True(t, h.Init(&o), "no window")
+	t.Cleanup(h.pages().Unmap)
+	return h
+}
+
+// reporting are options of a heap that survives misuse.
+func reporting() Options { return Options{Config: config.Config{Check: config.CheckReport}} }
+
+// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
+// while one of them waits in the kernel for another's lock.
+func coreThreads(t testing.TB) {
+	procs, gc := runtime.GOMAXPROCS(12), debug.SetGCPercent(-1)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(gc)
+	})
+}
+
+func newRand(t testing.TB) (*rand.Rand, uint64) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 1)), seed
+}
+
+// stderrOf is what f writes to file descriptor 2.
+func stderrOf(t testing.TB, f func()) string {
+	t.Helper()
+	file, err := os.CreateTemp(t.TempDir(), "stderr")
+	require.NoError(t, err)
+	saved, err := syscall.Dup(2)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Dup3(int(file.Fd()), 2, 0))
+	f()
+	require.NoError(t, syscall.Dup3(saved, 2, 0))
+	require.NoError(t, syscall.Close(saved))
+	text, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	return string(text)
+}
+
+// check holds the accounting identity, and the bytes in the application's hands against those of the objects
+// the test holds. Nobody may use the heap meanwhile.
+func check(t testing.TB, h *Heap, held units.Bytes) {
+	t.Helper()
+	if defect := defectOf(h, held); defect != "" {
+		t.Fatal(defect)
+	}
+}
+
+// checkVCPUs holds each vCPU's budget against its parts, as far as their counters tell.
+func checkVCPUs(t testing.TB, h *Heap) {
+	t.Helper()
+	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {
+		var st percpu.Stats
+		h.Front.Stats(v, &st)
+		require.LessOrEqual(t, st.Available+st.Used, st.Capacity)
+	}
+}
+
+func bytesAt(p uintptr, n units.Bytes) []byte { return unsafe.Slice((*byte)(sys.At(p)), n) }
+
+// stride is how far apart the bytes are that large objects are filled at: a page of the system.
+const stride = 4096
+
+// fill writes a pattern to the n bytes at p, sparse in the middle of large ones.
+func fill(p uintptr, n units.Bytes, key uint64) {
+	b := bytesAt(p, n)
+	for i := range b {
+		if i >= 256 && i < len(b)-256 && i%stride != 0 {
+			i = min((i+stride-1)/stride*stride, len(b)-256)
+		}
+		b[i] = pattern(i, key)
+	}
+}
+
+func pattern(i int, key uint64) byte { return byte((uint64(i)*0x9e3779b97f4a7c15 ^ key*0xbf58476d1ce4e5b9) >> 56) }
+
+// intact is the offset of the first byte of the first n at p that differs from the pattern of an object of
+// size bytes, or -1.
+func intact(p uintptr, n, size units.Bytes, key uint64) int {
+	b := bytesAt(p, n)
+	for i := 0; i < len(b); i++ {
+		if b[i] != pattern(i, key) {
+			return i
+		}
+		if i >= 255 && i+1 < int(size)-256 {
+			i = min((i+1+stride-1)/stride*stride, int(size)-256) - 1
+		}
+	}
+	return -1
+}
