@@ -153,7 +153,10 @@ func ReleaseMemory() uintptr {
 	if start() != nil {
 		return 0
 	}
-	return heap.Process.Trim()
+	procPin() // for as long as the system calls take: a lock may be held between them
+	n := heap.Process.Trim()
+	procUnpin()
+	return n
 }
 
 // Stats tells where the memory is, in bytes.
@@ -172,7 +175,9 @@ func ReadStats() Stats {
 		return Stats{}
 	}
 	var s heap.Stats
+	procPin()
 	heap.Process.Stats(&s)
+	procUnpin()
 	return Stats{
 		Mapped: s.Mapped, InUse: s.Used + s.Large, Cached: s.PerCPU + s.Transfer + s.Central,
 		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,

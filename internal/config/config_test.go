@@ -53,6 +53,7 @@ func TestGoodValuesAreTakenSilently(t *testing.T) {
 		{"FEATURES=-all,+nuca,span_priority", func(c *Config) { c.Legacy = PerCPUResize | LifetimeFiller }},
 		{"FEATURES=nuca,-nuca,", func(c *Config) { c.Legacy = NUCA }},
 		{"FEATURES=-nuca FEATURES=-span_priority", func(c *Config) { c.Legacy = NUCA | SpanPriority }},
+		{"FEATURES=-all FEATURES=+nuca", func(c *Config) { c.Legacy = all &^ NUCA }},
 		{"CHECK=1 VCPU=cpu BACKGROUND=0 STATS=exit", func(c *Config) {
 			c.Check, c.VCPU, c.Background, c.StatsAtExit = CheckFull, VCPUCPU, false, true
 		}},

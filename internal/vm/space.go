@@ -35,6 +35,7 @@ type Space struct {
 	meta    uintptr // bytes mapped for tables
 	slice   uintptr // next free address for a table
 	thpMode uint8   // of the system, read when first needed
+	unnamed bool    // the kernel does not name mappings
 }
 
 // Init chooses addresses. seed makes the choice differ between processes (address space randomisation);
@@ -190,9 +191,17 @@ func (s *Space) mapAt(off, n uintptr) bool {
 		return false
 	}
 	s.mapped += n
-	sys.NameMapping(a, n, "vcmalloc heap\x00")
+	s.name(a, n, "vcmalloc heap\x00")
 	s.adviseHuge(off, n)
 	return true
+}
+
+// name labels a mapping for people who read /proc/self/maps. Many kernels are built without names: the first
+// refusal is the last try.
+func (s *Space) name(a, n uintptr, name string) {
+	if !s.unnamed {
+		s.unnamed = sys.NameMapping(a, n, name) != 0
+	}
 }
 
 // adviseHuge asks for hugepages for the n bytes at off, except in the window's start.

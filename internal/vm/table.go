@@ -64,7 +64,7 @@ func (t *Table) mapAt(s *Space, n uintptr) bool {
 		sys.Munmap(got, n)
 		return false
 	}
-	sys.NameMapping(a, n, "vcmalloc metadata\x00")
+	s.name(a, n, "vcmalloc metadata\x00")
 	t.mapped += n
 	s.meta += n
 	return true
