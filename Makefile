@@ -8,9 +8,12 @@ SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.S' -o -name '*
 
 .PHONY: all lib demo test bench install clean tools-build tools-test vet
 
-all: lib
+all: lib $(BUILD)/vcmalloc
 
 lib: $(BUILD)/libvcmalloc.so
+
+$(BUILD)/vcmalloc: $(SOURCES) go.mod | tools-build
+	CGO_ENABLED=0 $(GO) build -o $@ ./cmd/vcmalloc
 
 $(BUILD)/libvcmalloc.so: $(SOURCES) cgo/build.sh go.mod | tools-build
 	GO="$(GO)" cgo/build.sh $(BUILD)
@@ -37,8 +40,9 @@ test: lib tools-test vet
 bench: lib
 	$(GO) run ./bench $(BENCH)
 
-install: lib
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(BUILD)/vcmalloc $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(BUILD)/libvcmalloc.so $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/libvcmalloc.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 include/vcmalloc.h $(DESTDIR)$(PREFIX)/include/

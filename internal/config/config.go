@@ -91,9 +91,8 @@ func (c *Config) one(p uintptr, secure bool) {
 			c.stats(after(p, "STATS="))
 		}
 	case after(p, "STATS_DIR=") != 0:
-		if v := after(p, "STATS_DIR="); !secure && sys.Byte(v) != 0 {
-			c.StatsDir = v
-		}
+		c.statsDir(p, after(p, "STATS_DIR="), secure)
+	case after(p, "LIB=") != 0: // where cmd/vcmalloc finds the library; nothing to the library itself
 	case after(p, "FEATURES=") != 0:
 		c.features(after(p, "FEATURES="))
 	case after(p, "VCPU=") != 0:
@@ -143,6 +142,16 @@ func (c *Config) stats(v uintptr) {
 		c.StatsAtExit = false
 	default:
 		bad(v-6, "use exit")
+	}
+}
+
+func (c *Config) statsDir(name, v uintptr, secure bool) {
+	switch {
+	case secure || sys.Byte(v) == 0:
+	case sys.Byte(v) != '/':
+		bad(name, "use an absolute path: programs change their directory")
+	default:
+		c.StatsDir = v
 	}
 }
 

@@ -54,13 +54,15 @@ func (h *Heap) openBlock() {
 	sys.Unlink(name) // a dead process had the same id
 	fd, e := sys.Create(name)
 	if e == 0 {
-		e = sys.Truncate(fd, blockBytes)
+		// Blocks, not a hole: a full file system must show now, not as a bus error when the block is written.
+		e = sys.Allocate(fd, blockBytes)
 		if e == 0 {
 			_, e = sys.MmapFile(h.published.table.Base(), blockBytes, fd)
 		}
 		sys.Close(fd)
 	}
 	if e != 0 {
+		sys.Unlink(name)
 		var l sys.Line
 		l.Str("vcmalloc: VCMALLOC_STATS_DIR: can't make ").CStr(name, 200).Str(" (error ").Dec(uintptr(e)).
 			Str("): no statistics are published; name a directory this process may write").Flush()
@@ -89,6 +91,12 @@ func (h *Heap) publish(now int64) {
 	if !h.published.open {
 		return
 	}
+	if h.block().PID != uint64(sys.Getpid()) { // a raw fork, past the handlers: that file is the parent's
+		h.openBlock()
+		if !h.published.open {
+			return
+		}
+	}
 	b := h.block()
 	atomic.AddUint64(&b.Sequence, 1)
 	b.Updated = now
@@ -111,7 +119,7 @@ func (h *Heap) publish(now int64) {
 
 func (h *Heap) publishTotals(t *block.Totals) {
 	var s Stats
-	h.Stats(&s)
+	h.stats(&s)
 	t.Mapped, t.Used, t.Large, t.Slack = uint64(s.Mapped), uint64(s.Used), uint64(s.Large), uint64(s.Slack)
 	t.PerCPU, t.Transfer, t.Central = uint64(s.PerCPU), uint64(s.Transfer), uint64(s.Central)
 	t.FillerFree, t.FillerReleased = uint64(s.FillerFree), uint64(s.FillerReleased)
@@ -125,7 +133,7 @@ func (h *Heap) publishTotals(t *block.Totals) {
 
 func (h *Heap) publishClass(c units.ClassID, to *block.Class) {
 	var k ClassStats
-	h.Class(c, &k)
+	h.class(c, &k)
 	to.Size, to.Pages = uint32(sizeclass.Size(c)), uint32(sizeclass.Pages(c))
 	to.Used, to.PerCPU, to.Transfer, to.Free = uint64(k.Used), k.PerCPU, k.Transfer.Used, uint64(k.Central.Free)
 	to.TransferCapacity, to.Spans = k.Transfer.Capacity, k.Central.Spans

@@ -130,7 +130,7 @@ func TestCreatedFileIsPrivateNewAndShared(t *testing.T) {
 		t.Fatal("create:", e)
 	}
 	a, size := pages(t, 1)
-	if e := Truncate(fd, size); e != 0 {
+	if e := Allocate(fd, size); e != 0 {
 		t.Fatal("truncate:", e)
 	}
 	if got, e := MmapFile(a, size, fd); e != 0 || got != a {

@@ -193,9 +193,9 @@ func Unlink(path uintptr) Errno {
 	return e
 }
 
-// Truncate sets the length of fd to n bytes.
-func Truncate(fd, n uintptr) Errno {
-	_, e := call3(syscall.SYS_FTRUNCATE, fd, n, 0)
+// Allocate makes fd n bytes long and reserves the blocks for them.
+func Allocate(fd, n uintptr) Errno {
+	_, e := call6(syscall.SYS_FALLOCATE, fd, 0, 0, n, 0, 0)
 	return e
 }
 

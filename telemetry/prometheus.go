@@ -1,0 +1,150 @@
+package telemetry
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// CollectorOptions choose the rows beyond the totals: 12 series for each size class in use and 7 for
+// each vCPU, per process.
+type CollectorOptions struct {
+	Classes bool
+	VCPUs   bool
+}
+
+// Collector is a prometheus.Collector over a folder of blocks. Each scrape reads the folder anew. Only
+// processes that are running are shown; vcmalloc_stats_files counts the rest. It is safe for concurrent use.
+type Collector struct {
+	dir     Dir
+	options CollectorOptions
+}
+
+// NewCollector makes a Collector over dir, which need not exist yet: a scrape fails while it can't be read.
+func NewCollector(dir Dir, options CollectorOptions) *Collector {
+	return &Collector{dir: dir, options: options}
+}
+
+// processLabels are on every metric of a process. The id tells namesakes apart.
+var processLabels = []string{"pid", "command"}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("vcmalloc_"+name, help, append(processLabels[:len(processLabels):len(processLabels)], labels...), nil)
+}
+
+var (
+	filesDesc = prometheus.NewDesc("vcmalloc_stats_files",
+		"Statistics files in the folder by what became of their process; unreadable: of a running one, but not understood.",
+		[]string{"state"}, nil)
+
+	mappedDesc = desc("heap_mapped_bytes", "Address space handed out to the heap: the sum of vcmalloc_heap_bytes over its parts.")
+	partDesc   = desc("heap_bytes", "Where the heap's memory is.", "part")
+	metaDesc   = desc("metadata_bytes", "Tables, mapped besides the heap and touched as needed.")
+	sideDesc   = desc("side_bytes", "Mapped besides the heap for allocations that came while a fork was under way.")
+	objectDesc = desc("objects", "Objects in the application's hands, of size classes (small) and larger.", "kind")
+
+	allocatedDesc = desc("spans_allocated_total", "Spans the page heap handed out.")
+	freedDesc     = desc("spans_freed_total", "Spans that came back to the page heap.")
+	grownDesc     = desc("hugepages_grown_total", "Hugepages added to the heap's address space.")
+	releasedDesc  = desc("released_bytes_total", "Memory given back to the system.")
+	madviseDesc   = desc("madvise_failures_total", "Requests to the system about memory that it refused.")
+	missDesc      = desc("percpu_misses_total", "Operations the per-CPU caches could not serve.", "operation")
+
+	startDesc   = desc("heap_start_time_seconds", "When the heap was made, since the epoch.")
+	updatedDesc = desc("stats_updated_timestamp_seconds", "When the process last wrote its statistics, since the epoch.")
+)
+
+// Describe sends the metrics' descriptions.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
+		releasedDesc, madviseDesc, missDesc, startDesc, updatedDesc,
+	} {
+		ch <- d
+	}
+	if c.options.Classes {
+		describeClasses(ch)
+	}
+	if c.options.VCPUs {
+		describeVCPUs(ch)
+	}
+}
+
+// Collect reads the folder and sends every running process's numbers.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	processes, err := c.dir.Processes()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(filesDesc, err)
+		return
+	}
+	files := map[string]int{Running.String(): 0, Ended.String(): 0, Replaced.String(): 0, "unreadable": 0}
+	for i := range processes {
+		p := &processes[i]
+		if p.State == Running && p.Snapshot == nil {
+			files["unreadable"]++
+			continue
+		}
+		files[p.State.String()]++
+		if p.State == Running {
+			c.process(ch, p)
+		}
+	}
+	for state, n := range files {
+		ch <- prometheus.MustNewConstMetric(filesDesc, prometheus.GaugeValue, float64(n), state)
+	}
+}
+
+// sink sends metrics with the labels of one process.
+type sink struct {
+	ch     chan<- prometheus.Metric
+	labels []string
+}
+
+func (s sink) send(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) {
+	all := append(s.labels[:len(s.labels):len(s.labels)], labels...)
+	m, err := prometheus.NewConstMetric(d, kind, value, all...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	s.ch <- m
+}
+
+func (s sink) gauge(d *prometheus.Desc, value uint64, labels ...string) {
+	s.send(d, prometheus.GaugeValue, float64(value), labels)
+}
+
+func (s sink) counter(d *prometheus.Desc, value uint64, labels ...string) {
+	s.send(d, prometheus.CounterValue, float64(value), labels)
+}
+
+func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
+	s := sink{ch, []string{strconv.Itoa(p.PID), p.Command}}
+	t := &p.Snapshot.Totals
+	s.gauge(mappedDesc, t.Mapped)
+	for _, part := range t.Parts() {
+		s.gauge(partDesc, part.Bytes, part.Name)
+	}
+	s.gauge(metaDesc, t.Meta)
+	s.gauge(sideDesc, t.Side)
+	s.gauge(objectDesc, t.UsedObjects, "small")
+	s.gauge(objectDesc, t.LargeObjects, "large")
+	s.counter(allocatedDesc, t.SpansAllocated)
+	s.counter(freedDesc, t.SpansFreed)
+	s.counter(grownDesc, t.HugepagesGrown)
+	s.counter(releasedDesc, t.ReleasedBytes)
+	s.counter(madviseDesc, t.MadviseFailures)
+	s.counter(missDesc, t.Underflows, "allocation")
+	s.counter(missDesc, t.Overflows, "free")
+	s.send(startDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Started), nil)
+	s.send(updatedDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Updated), nil)
+	if c.options.Classes {
+		sendClasses(s, p.Snapshot.Classes)
+	}
+	if c.options.VCPUs {
+		sendVCPUs(s, p.Snapshot.VCPUs)
+	}
+}
+
+// epochSeconds keeps milliseconds: a double's last digits would differ from scrape to scrape.
+func epochSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1e3 }

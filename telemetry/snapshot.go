@@ -1,0 +1,132 @@
+package telemetry
+
+import "time"
+
+// Snapshot is one block, as it was when its process last wrote it. It is a plain copy: nothing in it changes
+// any more, and any number of goroutines may read it.
+type Snapshot struct {
+	PID int `json:"pid"`
+
+	// Started is when the heap was made (or the process forked), Updated when the block was written. Both are
+	// kept on the monotonic clock, and shown on the wall clock of the moment of reading.
+	Started time.Time `json:"started"`
+	Updated time.Time `json:"updated"`
+
+	// Writes is how often the block has been written.
+	Writes uint64 `json:"writes"`
+
+	Totals  Totals  `json:"totals"`
+	Classes []Class `json:"classes"` // in order of size
+	VCPUs   []VCPU  `json:"vcpus"`   // those the process ran on
+
+	started, updated int64 // nanoseconds of the monotonic clock: exact, to tell one heap from another
+}
+
+// Age is how long before now the block was written.
+func (s *Snapshot) Age(now time.Time) time.Duration { return max(now.Sub(s.Updated), 0) }
+
+// Totals is where the memory of a heap is. Mapped is the sum of Parts, to the byte, when the process is at rest.
+type Totals struct {
+	Mapped uint64 `json:"mapped_bytes"` // address space handed out to the heap
+
+	Used           uint64 `json:"used_bytes"`            // objects of size classes in the application's hands, by class size
+	Large          uint64 `json:"large_bytes"`           // larger objects, by whole pages
+	Slack          uint64 `json:"slack_bytes"`           // ends of spans too short for an object
+	PerCPU         uint64 `json:"percpu_bytes"`          // free objects in per-CPU caches
+	Transfer       uint64 `json:"transfer_bytes"`        // free objects in transfer caches
+	Central        uint64 `json:"central_bytes"`         // free objects in spans
+	FillerFree     uint64 `json:"filler_free_bytes"`     // free pages of hugepages in use
+	FillerReleased uint64 `json:"filler_released_bytes"` // the same, without memory: given back to the system
+	Cache          uint64 `json:"cache_bytes"`           // whole free hugepages that have memory
+	Unbacked       uint64 `json:"unbacked_bytes"`        // whole free hugepages that have none
+
+	Meta uint64 `json:"metadata_bytes"` // tables, mapped besides; touched as needed
+	Side uint64 `json:"side_bytes"`     // mapped besides, for allocations that came while a fork was under way
+
+	UsedObjects  uint64 `json:"used_objects"`
+	LargeObjects uint64 `json:"large_objects"`
+
+	// Counted since the heap was made.
+	SpansAllocated  uint64 `json:"spans_allocated"`
+	SpansFreed      uint64 `json:"spans_freed"`
+	HugepagesGrown  uint64 `json:"hugepages_grown"`
+	ReleasedBytes   uint64 `json:"released_bytes"` // given back to the system
+	MadviseFailures uint64 `json:"madvise_failures"`
+	Underflows      uint64 `json:"underflows"` // misses of per-CPU caches on allocation
+	Overflows       uint64 `json:"overflows"`  // and on free
+}
+
+// Class is one size class; counts are objects unless named otherwise.
+type Class struct {
+	ID        int    `json:"id"`
+	Size      uint64 `json:"size_bytes"` // of an object
+	SpanPages uint64 `json:"span_pages"` // of 8 KiB
+
+	Used     uint64 `json:"used"`     // in the application's hands
+	PerCPU   uint64 `json:"percpu"`   // free, in per-CPU caches
+	Transfer uint64 `json:"transfer"` // free, in the transfer cache
+	Free     uint64 `json:"free"`     // free, in spans
+
+	TransferCapacity uint64 `json:"transfer_capacity"`
+	Spans            uint64 `json:"spans"` // spans of this class now
+
+	// Counted since the heap was made.
+	Fetched           uint64 `json:"spans_fetched"` // spans taken from the page heap
+	Returned          uint64 `json:"spans_returned"`
+	TransferHits      uint64 `json:"transfer_hits"` // batches
+	TransferMisses    uint64 `json:"transfer_misses"`
+	CentralContended  uint64 `json:"central_lock_waits"`
+	TransferContended uint64 `json:"transfer_lock_waits"`
+}
+
+// Active reports whether the class ever had a span.
+func (c *Class) Active() bool { return c.Fetched > 0 }
+
+// VCPU is one virtual CPU's cache.
+type VCPU struct {
+	ID        int    `json:"id"`
+	SlabBytes uint64 `json:"slab_bytes"`      // address space of the slab; what is touched is less
+	Used      uint64 `json:"used_bytes"`      // free objects it holds
+	Capacity  uint64 `json:"capacity_bytes"`  // what it may hold, over all classes
+	Available uint64 `json:"available_bytes"` // of its budget, not given to any class yet
+
+	// Counted since the heap was made.
+	Underflows uint64 `json:"underflows"`
+	Overflows  uint64 `json:"overflows"`
+	Drains     uint64 `json:"drains"` // how often it was emptied because the vCPU was idle
+}
+
+// Part is one of the places the heap's memory is in.
+type Part struct {
+	Name  string // short and fixed: the value of the label "part" in metrics
+	Help  string
+	Bytes uint64
+}
+
+// Parts are the ten places whose sum is Mapped.
+func (t *Totals) Parts() [10]Part {
+	return [...]Part{
+		{"used", "in use: objects of size classes", t.Used},
+		{"large", "in use: larger objects", t.Large},
+		{"slack", "slack: ends of spans", t.Slack},
+		{"percpu", "cached per CPU", t.PerCPU},
+		{"transfer", "cached in transfer caches", t.Transfer},
+		{"central", "free in spans (central free list)", t.Central},
+		{"filler_free", "free in hugepages in use (page heap)", t.FillerFree},
+		{"filler_released", "released, in hugepages in use", t.FillerReleased},
+		{"cache", "free hugepages (page heap)", t.Cache},
+		{"unbacked", "free hugepages without memory", t.Unbacked},
+	}
+}
+
+// InUse is what the application holds, rounded up to size classes and pages.
+func (t *Totals) InUse() uint64 { return t.Used + t.Large }
+
+// Cached is the free objects of all tiers above the page heap.
+func (t *Totals) Cached() uint64 { return t.PerCPU + t.Transfer + t.Central }
+
+// PageHeapFree is the free pages that have memory.
+func (t *Totals) PageHeapFree() uint64 { return t.FillerFree + t.Cache }
+
+// Backed is the part of Mapped that may have memory: all but what was given back or never touched.
+func (t *Totals) Backed() uint64 { return t.Mapped - t.FillerReleased - t.Unbacked }
