@@ -137,3 +137,44 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 	}
 	require.Empty(t, k.Central.Pages.Check())
 }
+
+// Capacity shrinks while another thread fills the array: what lies beyond the new capacity must leave in the
+// same step, or the filler takes the difference, a negative number, for room.
+func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
+	coreThreads(t)
+	k := newTier(t)
+	const c = 2
+	q := &k.caches[c]
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for !done.Load() {
+				var buf [centralfreelist.MaxBatch]uintptr
+				n := k.Central.Remove(c, buf[:], len(buf))
+				k.Insert(c, buf[:n])
+			}
+		})
+	}
+	for range long(200) {
+		for q.capacity > sizeclass.Batch(c) {
+			k.shrink(c)
+			if st := stats(k, c); st.Used > st.Capacity {
+				t.Errorf("used %d, capacity %d, maximum %d", st.Used, st.Capacity, st.Max)
+				break
+			}
+		}
+		q.mu.Lock()
+		q.capacity = q.max
+		q.mu.Unlock()
+		for stats(k, c).Used < q.max/2 && !t.Failed() {
+			runtime.Gosched()
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+	var held [sizeclass.NumClasses]int
+	check(t, k, &held)
+}

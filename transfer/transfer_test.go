@@ -16,9 +16,9 @@ import (
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
-// long multiplies the work when VCMALLOC_LONG=1.
+// long multiplies the work when VCMTEST_LONG=1.
 func long(n int) int {
-	if os.Getenv("VCMALLOC_LONG") == "1" {
+	if os.Getenv("VCMTEST_LONG") == "1" {
 		return n * 20
 	}
 	return n
@@ -246,7 +246,7 @@ func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
 
 func TestAClassThatKeepsMissingGrowsToItsMaximum(t *testing.T) {
 	k := newTier(t)
-	for _, c := range []units.ClassID{2, 40} {
+	for _, c := range []units.ClassID{2, 20} {
 		q := &k.caches[c]
 		require.Less(t, q.capacity, q.max)
 		for range 100 {

@@ -82,7 +82,7 @@ func (m *model) step(op, a, b byte) {
 	case 11:
 		m.nested(a, b)
 	case 12:
-		if m.forks < 2 && a%2 == 0 {
+		if a%2 == 0 && (m.forks == 0 || m.forks == 1 && b < 8) { // a second one waits 20 ms for the first
 			m.h.ForkBegin(0)
 			m.forks++
 		} else if m.forks > 0 {
@@ -191,7 +191,12 @@ func (m *model) realloc(v int, size units.Bytes) {
 	if i := intact(q, min(o.size, size), o.size, o.key); i >= 0 {
 		m.t.Fatalf("step %d: realloc(%d bytes, %d) changed byte %d", m.steps, o.size, size, i)
 	}
+	forks := m.forks
+	if q == o.p {
+		m.forks = 0 // in place: nothing of the heap was touched
+	}
 	m.add(q, size, 0)
+	m.forks = forks
 }
 
 // nested is what a signal handler does.
@@ -241,6 +246,9 @@ func (m *model) finish() {
 	if s.Mapped != s.Unbacked || s.PerCPU+s.Transfer+s.Central+s.Slack != 0 || s.UsedObjects+s.LargeObjects != 0 {
 		m.t.Fatalf("something is left: %+v", s)
 	}
+	if s.Side > maxChunks*8+chunkSize {
+		m.t.Fatalf("%d bytes of the side region are left", s.Side)
+	}
 }
 
 func TestRandomOperationsAgreeWithTheModel(t *testing.T) {
@@ -249,7 +257,7 @@ func TestRandomOperationsAgreeWithTheModel(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			r, _ := newRand(t)
 			m := newModel(t, Options{Config: config.Config{Legacy: legacy[i%2]}, PerCPU: percpuOf(uintptr(1 + i))})
-			for range long(6000) {
+			for range long(15000) {
 				x := r.Uint32()
 				m.step(byte(x), byte(x>>8), byte(x>>16))
 				if m.steps%256 == 0 {
