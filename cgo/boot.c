@@ -151,12 +151,18 @@ static int may_start_thread; /* not while the dynamic loader is still at work */
 void vcm_leave(void)
 {
 	self.depth--;
+}
+
+void vcm_leave_allocation(void)
+{
+	self.depth--;
 	if (unlikely(vcm_fast.wanted & WANT_THREAD) && self.depth == 0 && may_start_thread)
 		start_thread();
 }
 
 /* The background thread. It starts once the heap is large, and in a fork's child once that needs it. It is
- * started from allocations only, never from free: pthread's own clean-up frees with its locks held. */
+ * started from allocations only, never from free: pthread's own clean-up frees with its locks held, and
+ * pthread_create would wait for them. */
 
 static _Atomic int thread_started;
 

@@ -22,7 +22,7 @@ EXPORT void *calloc(size_t n, size_t size)
 	}
 	uintptr_t nested = vcm_enter();
 	void *p = vcm_go_calloc(total, nested);
-	vcm_leave();
+	vcm_leave_allocation();
 	return p ? p : vcm_no_memory();
 }
 
@@ -38,7 +38,7 @@ static void *resize(void *p, size_t n, uintptr_t call)
 		return vcm_no_memory();
 	uintptr_t nested = vcm_enter();
 	void *q = vcm_go_realloc(p, n, call | nested);
-	vcm_leave();
+	vcm_leave_allocation();
 	return q ? q : vcm_no_memory();
 }
 

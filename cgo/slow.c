@@ -9,7 +9,7 @@ void *vcm_allocate(size_t n, uintptr_t flags)
 		return vcm_no_memory();
 	uintptr_t nested = vcm_enter();
 	void *p = vcm_go_malloc(n, flags | nested);
-	vcm_leave();
+	vcm_leave_allocation();
 	return p ? p : vcm_no_memory();
 }
 
@@ -24,7 +24,7 @@ void *vcm_allocate_aligned(size_t n, size_t align)
 		return vcm_no_memory();
 	uintptr_t nested = vcm_enter();
 	void *p = vcm_go_aligned(n, align, nested);
-	vcm_leave();
+	vcm_leave_allocation();
 	return p ? p : vcm_no_memory();
 }
 

@@ -70,9 +70,11 @@ HIDDEN void vcm_go_exit(void);
 HIDDEN uintptr_t vcm_go_stats(struct vcm_stats_request *);
 
 /* boot.c: every way into the core goes through vcm_enter and vcm_leave. vcm_enter returns FLAG_NESTED in a
- * signal handler that interrupted its own thread in between, else 0. */
+ * signal handler that interrupted its own thread in between, else 0. vcm_leave_allocation is for calls that
+ * allocate: it may start the background thread. */
 HIDDEN uintptr_t vcm_enter(void);
 HIDDEN void vcm_leave(void);
+HIDDEN void vcm_leave_allocation(void);
 HIDDEN void *vcm_no_memory(void);
 
 /* new.c: whether the program brings its own operator new or delete */
