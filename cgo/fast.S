@@ -388,6 +388,40 @@ vcm_delete_aligned:
 	ret
 	endfunction vcm_seq_store
 
+	/* (fences, tries): the self-test. Another thread fences and counts. 0 if a whole fence began and ended while
+	 * this sequence ran, and did not abort it; 1 if it was aborted; 2 if nothing was learnt. */
+	.pushsection __rseq_cs, "aw", @progbits
+	.balign	32
+.Lcs_test:
+	.long	0, 0
+	.quad	.Ltest, .Ltested - .Ltest, .Ltest_aborted
+	.popsection
+	.p2align 5
+	hidden	vcm_seq_test
+	lea	vcm_fast(%rip), %r10
+	registered 2f
+	lea	.Lcs_test(%rip), %rcx
+	mov	%rcx, %fs:RSEQ_CS(%rdx)
+.Ltest:	mov	(%rdi), %r8d
+1:	dec	%rsi
+	jz	2f
+	pause
+	mov	(%rdi), %ecx
+	sub	%r8d, %ecx
+	cmp	$2, %ecx
+	jb	1b
+.Ltested:
+	xor	%eax, %eax
+	ret
+2:	mov	$2, %eax
+	ret
+	.byte	0x0f, 0xb9, 0x3d
+	.long	RSEQ_SIG
+.Ltest_aborted:
+	mov	$1, %eax
+	ret
+	endfunction vcm_seq_test
+
 /* What the sequences read. */
 
 	.bss

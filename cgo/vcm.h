@@ -52,6 +52,8 @@ HIDDEN void *vcm_malloc(size_t);
 HIDDEN void vcm_free(void *);
 HIDDEN void vcm_seq_vcpu(void), vcm_seq_pop(void), vcm_seq_push(void), vcm_seq_popn(void), vcm_seq_store(void);
 
+HIDDEN int vcm_seq_test(_Atomic uint32_t *fences, long tries);
+
 /* entry.S: the Go core */
 HIDDEN uintptr_t vcm_go_boot(struct vcm_params *);
 HIDDEN void *vcm_go_malloc(size_t, uintptr_t flags);
@@ -65,6 +67,7 @@ HIDDEN size_t vcm_go_usable(void *);
 HIDDEN size_t vcm_go_good(size_t, size_t align);
 HIDDEN void vcm_go_fork_begin(uintptr_t own), vcm_go_fork_parent(void), vcm_go_fork_child(uintptr_t own);
 HIDDEN void vcm_go_background(void);
+HIDDEN void vcm_go_use_locks(void);
 HIDDEN uintptr_t vcm_go_trim(void);
 HIDDEN void vcm_go_exit(void);
 HIDDEN uintptr_t vcm_go_stats(struct vcm_stats_request *);

@@ -112,5 +112,9 @@ func (k *Cache) start(v units.VCPU) { atomic.StoreUintptr(k.entry(v), k.info(v).
 // stopped reports whether somebody else owns the slab of vCPU v at the moment.
 func (k *Cache) stopped(v units.VCPU) bool { return atomic.LoadUintptr(k.entry(v)) == k.empty }
 
+// UseLocks makes slabs guarded by their locks from now on. Preconditions: no thread is in a sequence any more, and
+// none finds a slab by one.
+func (k *Cache) UseLocks() { atomic.StoreUintptr(&k.seq.VCPU, 0) }
+
 // AfterFork forgets what the kernel may not have passed on to a child.
 func (k *Cache) AfterFork() { k.fence = fenceUnknown }

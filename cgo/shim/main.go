@@ -23,6 +23,7 @@ func main() {
 	cdoor.ForkChild(0)
 	cdoor.Background()
 	cdoor.Trim()
+	cdoor.UseLocks()
 	cdoor.Exit()
 	cdoor.Stats(0)
 	sys.PanicStub()

@@ -164,6 +164,12 @@ func Background() { heap.Process.Background(sys.Now()) }
 //go:noinline
 func Trim() uintptr { return heap.Process.Trim() }
 
+// UseLocks gives restartable sequences up: the self-test found that they are not aborted. The C side has closed
+// the fast path before.
+//
+//go:noinline
+func UseLocks() { heap.Process.Front.UseLocks() }
+
 // Exit ends the publishing of statistics when the process ends in the regular way.
 //
 //go:noinline
