@@ -23,7 +23,7 @@ tools-build:
 	@scripts/need.sh go:golang gcc:gcc ld:binutils objcopy:binutils strip:binutils
 
 tools-test: tools-build
-	@scripts/need.sh g++:g++ gdb:gdb python3:python3
+	@scripts/need.sh g++:g++ gdb:gdb valgrind:valgrind python3:python3
 	@scripts/packages.sh internal/programs/packages.txt
 
 demo: lib

@@ -102,6 +102,7 @@ static void boot(void)
 		.slot_cpu_id = RSEQ_CPU_ID,
 		.unregistered = thread_offset(vcm_rseq),
 		.replaced = vcm_operators_replaced(),
+		.cpu = (uintptr_t)sched_getcpu,
 		.envp = (uintptr_t)environment(),
 		.secure = getauxval(AT_SECURE),
 	};

@@ -33,6 +33,7 @@ struct vcm_params {
 	int64_t slot_mm_cid, slot_cpu_id;
 	int64_t unregistered;
 	uintptr_t replaced;
+	uintptr_t cpu;
 };
 
 /* internal/cdoor.StatsRequest. */

@@ -29,6 +29,7 @@ type Sequences struct {
 	Push  uintptr // (class, objects, n) how many fitted
 	PopN  uintptr // (class, out, n) how many came
 	Store uintptr // (class, slab, old header, new header) 1 if stored
+	CPU   uintptr // () the CPU's number, where slabs are guarded by locks; 0: the processor is asked
 }
 
 // Options of a Cache.
@@ -37,7 +38,7 @@ type Options struct {
 	// zeros with an odd word before it. 0: the cache makes its own, as it may when nothing but Go code reads
 	// them.
 	Table, Empty uintptr
-	Sequences    Sequences // zero: slabs are guarded by locks
+	Sequences    Sequences // without VCPU: slabs are guarded by locks
 	VCPUs        uintptr   // how many there may be; 0: ask the system
 	Limit        units.Bytes
 }
@@ -146,7 +147,12 @@ func (k *Cache) current() units.VCPU {
 		}
 		return v
 	}
-	cpu := sys.CurrentCPU()
+	cpu := int32(0)
+	if k.seq.CPU != 0 {
+		cpu = int32(sys.CallC(k.seq.CPU, 0, 0, 0, 0))
+	} else {
+		cpu = sys.CurrentCPU()
+	}
 	if cpu < 0 {
 		cpu = 0
 	}

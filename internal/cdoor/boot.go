@@ -25,6 +25,7 @@ type Params struct {
 	SlotVCPU, SlotCPU  int64   // offsets within struct rseq: mm_cid, cpu_id
 	Unregistered       int64   // offset of a struct rseq that says its thread is not registered
 	Replaced           uintptr // the program has its own operator new or delete
+	CPU                uintptr // a function: the number of the CPU the caller runs on
 }
 
 // state is the door's own: where the C side's block is, and what the configuration said.
@@ -65,10 +66,11 @@ func Boot(params uintptr) uintptr {
 	}
 	o := heap.Options{Config: c, Seed: p.Seed}
 	useRseq := p.HasRseq != 0 && c.VCPU != config.VCPULock
+	o.PerCPU.Sequences.CPU = p.CPU
 	if useRseq {
 		o.PerCPU = percpu.Options{
 			Table: p.Table, Empty: p.Empty,
-			Sequences: percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store},
+			Sequences: percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store, CPU: p.CPU},
 		}
 	}
 	if !heap.Process.Init(&o) {
