@@ -1,0 +1,196 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/vcmalloc/vcmalloc/bench/report"
+	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
+)
+
+// Metric describes one figure that a case's runs return.
+type Metric struct {
+	Name, Unit string
+	Direction  stat.Direction
+	Main       bool
+}
+
+// Sample is what one run returns: figures by metric name, and what is recorded beside them.
+type Sample struct {
+	Figures map[string]float64
+	Line    *report.Line // memory over time; the last round's is kept
+}
+
+// Case is one thing to measure. Run is called once per subject and round and must not leave processes behind.
+type Case struct {
+	Name, Group, About string
+	Metrics            []Metric
+	Cost               time.Duration // of one run, estimated: for the progress bar
+	Prepare            func(context.Context) error
+	Run                func(context.Context, subject.Subject) (Sample, error)
+	Cleanup            func() // after the last run, also of a case that failed; may be nil
+	Rounds             int    // 0: the plan's
+	NoWarmup           bool
+}
+
+// Suite is what to measure: cases for subjects against a baseline.
+type Suite struct {
+	Name, Title, About string
+	Notes              []string
+	Baseline           string
+	Subjects           []subject.Subject
+	Cases              []Case
+	Plan               *Plan // nil: the runner's
+	// Finish adds tables and notes once all is measured and judged. May be nil.
+	Finish func(*report.Suite)
+}
+
+// Plan says how often. A case that has used up Budget stops after the round it is in, but not before MinRounds.
+type Plan struct {
+	Rounds, MinRounds, Warmup int
+	Budget                    time.Duration
+}
+
+// Runner runs suites and shows progress on Out (nil: none).
+type Runner struct {
+	Plan Plan
+	Out  io.Writer
+
+	bar *progressbar.ProgressBar
+}
+
+// Run measures all suites in turn.
+func (r *Runner) Run(ctx context.Context, suites []Suite) ([]*report.Suite, error) {
+	r.start(suites)
+	var out []*report.Suite
+	for i := range suites {
+		s, err := r.suite(ctx, &suites[i])
+		if s != nil {
+			out = append(out, s)
+		}
+		if err != nil {
+			return out, err
+		}
+	}
+	if r.bar != nil {
+		_ = r.bar.Finish()
+		fmt.Fprintln(r.Out)
+	}
+	return out, nil
+}
+
+func (r *Runner) suite(ctx context.Context, s *Suite) (*report.Suite, error) {
+	out := &report.Suite{
+		Name: s.Name, Title: s.Title, About: s.About, Notes: s.Notes, Baseline: s.Baseline, Subjects: s.Subjects,
+	}
+	for i := range s.Cases {
+		c, err := r.measure(ctx, s, &s.Cases[i])
+		if err != nil {
+			return out, err
+		}
+		out.Cases = append(out.Cases, c)
+	}
+	out.Judge()
+	if s.Finish != nil {
+		s.Finish(out)
+	}
+	return out, nil
+}
+
+// measure returns an error only when ctx has ended: a case that can't be prepared has failed for all.
+func (r *Runner) measure(ctx context.Context, s *Suite, c *Case) (*report.Case, error) {
+	out := &report.Case{Name: c.Name, Group: c.Group, About: c.About, Failed: map[string]string{}}
+	for _, m := range c.Metrics {
+		out.Metrics = append(out.Metrics, &report.Metric{
+			Name: m.Name, Unit: m.Unit, Direction: m.Direction, Main: m.Main, Values: map[string]report.Values{},
+		})
+	}
+	plan := r.plan(s)
+	rounds, warmup := plan.rounds(c)
+	left := (rounds + warmup) * len(s.Subjects)
+	defer func() { r.skip(c, left) }()
+	if c.Cleanup != nil {
+		defer c.Cleanup()
+	}
+	if c.Prepare != nil {
+		r.describe(s.Name, c.Name, "preparing")
+		if err := c.Prepare(ctx); err != nil {
+			for _, sub := range s.Subjects {
+				out.Failed[sub.Name] = "not prepared: " + err.Error()
+			}
+			return out, ctx.Err()
+		}
+	}
+	start := time.Now()
+	for round := -warmup; round < rounds; round++ {
+		if round >= plan.MinRounds && plan.Budget > 0 && time.Since(start) > plan.Budget {
+			break
+		}
+		for i := range s.Subjects {
+			sub := s.Subjects[(i+round+warmup)%len(s.Subjects)]
+			if out.Failed[sub.Name] == "" {
+				r.describe(s.Name, c.Name, sub.Name)
+				sample, err := c.Run(ctx, sub)
+				if ctx.Err() != nil {
+					return out, ctx.Err()
+				}
+				if err != nil {
+					out.Failed[sub.Name] = err.Error()
+				} else if round >= 0 {
+					keep(out, sub.Name, round, sample)
+				}
+			}
+			left--
+			r.skip(c, 1)
+		}
+		out.Rounds = max(round+1, 0)
+	}
+	return out, nil
+}
+
+func (r *Runner) plan(s *Suite) *Plan {
+	if s.Plan != nil {
+		return s.Plan
+	}
+	return &r.Plan
+}
+
+func (p *Plan) rounds(c *Case) (rounds, warmup int) {
+	rounds, warmup = p.Rounds, p.Warmup
+	if c.Rounds > 0 {
+		rounds = min(c.Rounds, rounds)
+	}
+	if c.NoWarmup {
+		warmup = 0
+	}
+	return rounds, warmup
+}
+
+func keep(out *report.Case, name string, round int, s Sample) {
+	for _, m := range out.Metrics {
+		v := m.Values[name]
+		for len(v) <= round {
+			v = append(v, nan)
+		}
+		if x, ok := s.Figures[m.Name]; ok {
+			v[round] = x
+		}
+		m.Values[name] = v
+	}
+	if s.Line == nil {
+		return
+	}
+	s.Line.Subject = name
+	for i := range out.Lines {
+		if out.Lines[i].Subject == name {
+			out.Lines[i] = *s.Line
+			return
+		}
+	}
+	out.Lines = append(out.Lines, *s.Line)
+}

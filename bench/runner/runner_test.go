@@ -1,0 +1,88 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/bench/report"
+	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
+)
+
+var metric = Metric{Name: "m", Unit: "ns", Direction: stat.Lower, Main: true}
+
+func subjects(names ...string) (out []subject.Subject) {
+	for _, n := range names {
+		out = append(out, subject.Subject{Name: n})
+	}
+	return out
+}
+
+func one(t *testing.T, p Plan, c Case, names ...string) *report.Case {
+	t.Helper()
+	r := Runner{Plan: p}
+	out, err := r.Run(context.Background(), []Suite{{Name: "s", Baseline: names[0], Subjects: subjects(names...), Cases: []Case{c}}})
+	require.NoError(t, err)
+	return out[0].Cases[0]
+}
+
+func TestRoundsInterleaveAndRotate(t *testing.T) {
+	var order strings.Builder
+	c := one(t, Plan{Rounds: 3, Warmup: 1}, Case{Name: "c", Metrics: []Metric{metric}, Run: func(_ context.Context, s subject.Subject) (Sample, error) {
+		order.WriteString(s.Name)
+		return Sample{Figures: map[string]float64{"m": 1}}, nil
+	}}, "A", "B", "C")
+	assert.Equal(t, "ABC"+"BCA"+"CAB"+"ABC", order.String())
+	assert.Equal(t, 3, c.Rounds)
+	assert.Len(t, c.Metrics[0].Values["B"], 3, "the warm-up is not kept")
+}
+
+func TestAFailureConcernsItsSubjectAlone(t *testing.T) {
+	runs := map[string]int{}
+	cleaned := false
+	c := one(t, Plan{Rounds: 4}, Case{Name: "c", Metrics: []Metric{metric}, Cleanup: func() { cleaned = true },
+		Run: func(_ context.Context, s subject.Subject) (Sample, error) {
+			runs[s.Name]++
+			if s.Name == "B" && runs["B"] == 2 {
+				return Sample{}, errors.New("wrong result")
+			}
+			return Sample{Figures: map[string]float64{"m": 1}}, nil
+		}}, "A", "B")
+	assert.Equal(t, map[string]int{"A": 4, "B": 2}, runs)
+	assert.Equal(t, map[string]string{"B": "wrong result"}, c.Failed)
+	assert.True(t, cleaned)
+}
+
+func TestBudgetEndsACaseAfterTheLeastRounds(t *testing.T) {
+	c := one(t, Plan{Rounds: 1000, MinRounds: 3, Budget: time.Nanosecond}, Case{Name: "c", Metrics: []Metric{metric},
+		Run: func(context.Context, subject.Subject) (Sample, error) {
+			return Sample{Figures: map[string]float64{"m": 1}}, nil
+		}}, "A")
+	assert.Equal(t, 3, c.Rounds)
+}
+
+func TestACaseThatCanNotBePreparedFailsForAll(t *testing.T) {
+	c := one(t, Plan{Rounds: 1}, Case{Name: "c", Prepare: func(context.Context) error { return errors.New("no redis here") }}, "A", "B")
+	assert.Len(t, c.Failed, 2)
+	assert.Contains(t, c.Failed["A"], "no redis here")
+}
+
+func TestCancellationEndsTheRun(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := Runner{Plan: Plan{Rounds: 100}}
+	n := 0
+	_, err := r.Run(ctx, []Suite{{Baseline: "A", Subjects: subjects("A"), Cases: []Case{{Name: "c", Run: func(context.Context, subject.Subject) (Sample, error) {
+		if n++; n == 2 {
+			cancel()
+		}
+		return Sample{}, nil
+	}}}}})
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, 2, n)
+}

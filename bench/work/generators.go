@@ -1,0 +1,67 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/vcmalloc/vcmalloc/bench/lab"
+	"github.com/vcmalloc/vcmalloc/bench/runner"
+)
+
+// pipeline is the paper's: the words of a 1 GB file counted in one process, in our case by two threads.
+func pipeline(l *lab.Lab) runner.Case {
+	mib := lab.Pick(l.Size, 1000, 24, 2)
+	text := filepath.Join(l.Work, "input", fmt.Sprintf("words-%d.txt", mib))
+	return generator{
+		name: "pipeline", unit: "words/s", file: "pipeline.cc",
+		about: "Word count of a generated text (Zipf, a million words) in one C++ process with two threads; the counts are " +
+			"compared with those of the writer.",
+		args: []string{"count", text, "2"},
+		cost: time.Duration(mib) * 45 * time.Millisecond,
+		prepare: func(ctx context.Context, binary string) error {
+			if _, err := os.Stat(text + ".sum"); err == nil { // written last
+				return nil
+			}
+			if err := os.MkdirAll(filepath.Dir(text), 0o755); err != nil {
+				return err
+			}
+			return exec.CommandContext(ctx, binary, "gen", text, fmt.Sprint(mib)).Run()
+		},
+	}.build(l)
+}
+
+func keyValue(l *lab.Lab) runner.Case {
+	ops := lab.Pick(l.Size, 2000000, 80000, 5000)
+	return generator{
+		name: "key-value", unit: "op/s", file: "kv.cc", waste: true,
+		about: "A key-value store with a write buffer and an LRU cache of decoded blocks; clients rise from 1 to 64 threads and " +
+			"fall again; every value read is checked.",
+		args: []string{fmt.Sprint(ops), lab.Pick(l.Size, "256", "32", "4")},
+		cost: time.Duration(ops) * 15 * time.Microsecond,
+	}.build(l)
+}
+
+func series(l *lab.Lab) runner.Case {
+	steps, n := lab.Pick(l.Size, 3000, 900, 130), lab.Pick(l.Size, 20000, 10000, 100)
+	return generator{
+		name: "time series", unit: "samples/s", file: "tsdb.cc", waste: true,
+		about: "Samples appended to series that come and go, in growing compressed chunks that are closed and expire; queries " +
+			"decode and check whole series.",
+		args: []string{fmt.Sprint(steps), fmt.Sprint(n), "2"},
+		cost: time.Duration(steps*n) * 100 * time.Nanosecond,
+	}.build(l)
+}
+
+func query(l *lab.Lab) runner.Case {
+	rows, rounds := lab.Pick(l.Size, 100000, 20000, 200), lab.Pick(l.Size, 6, 2, 1)
+	return generator{
+		name: "query engine", unit: "queries/s", file: "query.c", flags: []string{"-lsqlite3"},
+		about: "SQLite in 4 threads, each with its own database in memory: joins, groups, sorts of texts; sums are checked.",
+		args:  []string{fmt.Sprint(rows), fmt.Sprint(rounds), "4"},
+		cost:  time.Duration(rows*rounds) * 20 * time.Microsecond,
+	}.build(l)
+}
