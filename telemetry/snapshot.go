@@ -73,7 +73,7 @@ type Class struct {
 	// Counted since the heap was made.
 	Fetched           uint64 `json:"spans_fetched"` // spans taken from the page heap
 	Returned          uint64 `json:"spans_returned"`
-	TransferHits      uint64 `json:"transfer_hits"` // batches
+	TransferHits      uint64 `json:"transfer_hits"` // objects
 	TransferMisses    uint64 `json:"transfer_misses"`
 	CentralContended  uint64 `json:"central_lock_waits"`
 	TransferContended uint64 `json:"transfer_lock_waits"`

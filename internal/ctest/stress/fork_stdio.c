@@ -2,9 +2,9 @@
 // flushes all streams. fork takes the lock of the stream list after the atfork
 // handlers; an allocator that holds its locks from there on meets a thread that
 // has the list and wants memory: two well-known allocators hang here.
-// run: 20
-// long: 75
-// timeout: 200s
+// run: 60
+// long: 300
+// timeout: 400s
 // norseq: 4
 #include <pthread.h>
 #include <time.h>
