@@ -1,6 +1,7 @@
 # vcmalloc. `make` builds the library, `make demo` shows it, `make test` checks everything.
 GO ?= go
 PREFIX ?= /usr/local
+BENCH ?= --quick all
 DESTDIR ?=
 BUILD := $(CURDIR)/build
 VERSION := $(shell sed -n 's/^\#define VCMALLOC_VERSION "\(.*\)"/\1/p' include/vcmalloc.h)
@@ -38,6 +39,7 @@ test: lib tools-test vet
 		$(GO) run ./internal/tools/testsum -show '^TestLibraryIsRuntimeFree$$'
 
 bench: lib
+	$(GO) run ./bench setup
 	$(GO) run ./bench $(BENCH)
 
 install: all
