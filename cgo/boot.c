@@ -194,7 +194,7 @@ static int sequences_are_aborted(void)
 	if (syscall(SYS_membarrier, FENCE_REGISTER, 0, 0) != 0 || pthread_create(&thread, NULL, fence, NULL) != 0)
 		return 1; /* then nobody is ever fenced */
 	/* A preemption aborts as well and proves nothing of fences, so one success is not enough; one failure is. */
-	for (int i = 0; i < 20 && verdict != 0; i++)
+	for (int i = 0; i < 200 && verdict != 0; i++)
 		verdict = vcm_seq_test(&fences, 1 << 18);
 	atomic_store(&tested, 1);
 	pthread_join(thread, NULL);

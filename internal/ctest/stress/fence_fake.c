@@ -1,6 +1,7 @@
 // A system call filter that swallows membarrier and says it worked: fences abort nobody. The self-test finds
 // out when the background thread starts, says so in one line, and the program goes on with locks.
 // only: vcmalloc
+// serial:
 #include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>

@@ -8,6 +8,7 @@
 //   fuzz_diff SECONDS [SEED [THREADS [MIB-LIVE]]]
 //
 // A failure is replayed with the seed printed; exactly so with one thread.
+// env: VCMALLOC_BACKGROUND=0
 // run: 10
 // run: 4 0 1
 // run: 6 0 16 48
