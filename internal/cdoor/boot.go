@@ -96,7 +96,9 @@ func Boot(params uintptr) uintptr {
 		}
 	}
 	refresh()
-	heap.Process.Publish(sys.Now())
+	if c.StatsDir != 0 {
+		heap.Process.Publish(sys.Now())
+	}
 	return 1
 }
 

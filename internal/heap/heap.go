@@ -14,11 +14,10 @@ import (
 // Heap is one allocator with its own address range. The zero value needs Init; it must not be copied.
 type Heap struct {
 	gates     [gates]gate
-	forking   uint32    // forks under way
-	forkMu    sys.Mutex // orders forks where that costs no wait for ever; see forkBegin
-	deferred  uint64    // head of the list of frees that came while a fork was under way
-	side      side      //
-	tick      ticker    // of work that is due now and then
+	forking   uint32 // forks under way
+	deferred  uint64 // head of the list of frees that came while a fork was under way
+	side      side   //
+	tick      ticker // of work that is due now and then
 	checking  config.Check
 	published publisher
 
