@@ -153,10 +153,7 @@ func (h *Heap) Free(p uintptr, call Call) {
 		h.freeSide(p, call)
 		return
 	}
-	o := h.find(p)
-	if o.kind == small && isMarked(p) && h.isFree(&o, p) {
-		o.kind = freed
-	}
+	o := h.examine(p)
 	if o.kind != small && o.kind != large {
 		h.misuse(&o, p, call)
 		return
@@ -236,10 +233,7 @@ func (h *Heap) ResizeInPlace(p uintptr, size units.Bytes, call Call) (old units.
 		}
 		return old, false
 	}
-	o := h.find(p)
-	if o.kind == small && isMarked(p) && h.isFree(&o, p) {
-		o.kind = freed
-	}
+	o := h.examine(p)
 	if o.kind != small && o.kind != large {
 		h.misuse(&o, p, call)
 		return 0, false

@@ -66,6 +66,15 @@ func mark(p uintptr)          { sys.Store64(p, ^uint64(p)) }
 func unmark(p uintptr)        { sys.Store64(p, 0) }
 func isMarked(p uintptr) bool { return sys.Load64(p) == ^uint64(p) }
 
+// examine is find, for a pointer about to be freed or resized: a small object that is free already is found out.
+func (h *Heap) examine(p uintptr) object {
+	o := h.find(p)
+	if o.kind == small && isMarked(p) && h.isFree(&o, p) {
+		o.kind = freed
+	}
+	return o
+}
+
 // isFree searches all tiers for small object p. If it is found it is free for certain: an object in
 // somebody's hands is in no cache. An object on its way between tiers may be missed, so it looks twice.
 func (h *Heap) isFree(o *object, p uintptr) bool {
