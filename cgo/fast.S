@@ -44,19 +44,18 @@
 	.macro	registered slow
 	mov	FAST_RSEQ(%r10), %rdx
 	mov	FAST_VCPU(%r10), %r8
-	lea	vcm_slabs(%rip), %r9
 	cmpl	$0, %fs:RSEQ_CPU_ID(%rdx)
 	js	\slow
 	.endm
 
-/* rcx = slab of the current vCPU. */
+/* rcx = slab of the current vCPU. The slab table lies behind the block, so that one register serves for both. */
 	.macro	slab
 	mov	%fs:(%r8), %ecx
-	mov	(%r9,%rcx,8), %rcx
+	mov	FAST_BYTES(%r10,%rcx,8), %rcx
 	.endm
 
 /* Pops an object of class eax into r11, or jumps to \slow. The next object is prefetched: it is likely to be
- * handed out soon, and the word below the last one is an address too. Clobbers rcx rdx rsi r8 r9. */
+ * handed out soon, and the word below the last one is an address too. Clobbers rcx rdx rsi r8. */
 	.macro	take slow
 	registered \slow
 	sequence .Lpop\@, .Lpopped\@, .Lrepop\@
@@ -155,10 +154,12 @@ vcm_new:
 	allocate vcm_new_array_nothrow_slow, new, FAST_FINE_DERIVED, FAST_SMALL_DERIVED
 	endfunction _ZnamRKSt9nothrow_t
 
-/* A function that takes object rdi back. eax = its class by the page map. An object must start there: on a
- * span of one page the page offset tells, on longer ones the span's first page is needed. Then the mark: an
- * object whose first word is its own address inverted is suspected to be free already. \sized: the class
- * must be that of rsi bytes. */
+/* A function that takes object rdi back. eax = its class by the page map. An object must start there: off * mul
+ * mod 2^32 is below a bound exactly where one does (internal/sizeclass). On a span of one page off is the page
+ * offset; all other classes, 0 included, have the bound 0 in FAST_STARTS and go on at 4, which looks the span's
+ * first page up. Then the mark: an object that has it is suspected to be free already. Its upper half is compared
+ * only: a load that is wider than the program's last store there would wait for that to reach the cache (4 cycles
+ * and more a pair, measured where one byte had been written). \sized: the class must be that of rsi bytes. */
 	.macro	release slow, sized, limit=FAST_LIMIT
 	lea	vcm_fast(%rip), %r10
 	mov	%rdi, %r9
@@ -179,15 +180,11 @@ vcm_new:
 	.endif
 	mov	%edi, %ecx
 	and	$PAGE_MASK, %ecx
-	lea	-1(%rax), %edx
-	cmp	$LAST_ONE_PAGE - 1, %edx
-	ja	4f
-3:	imul	FAST_STARTS(%r10,%rax,8), %ecx
+	imul	FAST_STARTS(%r10,%rax,8), %ecx
 	cmp	FAST_STARTS+4(%r10,%rax,8), %ecx
-	ja	8f
-	mov	%rdi, %rcx
-	not	%rcx
-	cmp	%rcx, (%rdi)
+	jae	4f
+3:	mov	FAST_MARK(%r10), %rcx
+	cmp	%ecx, 4(%rdi)
 	je	8f
 	mov	%rcx, (%rdi)
 	registered 9f
@@ -209,17 +206,21 @@ vcm_new:
 	add	FAST_SPANS(%r10), %rdx
 	sub	(%rdx), %r9d
 	shl	$PAGE_SHIFT, %r9d
+	mov	%edi, %ecx
+	and	$PAGE_MASK, %ecx
 	add	%r9d, %ecx
-	jmp	3b
+	imul	FAST_LONG_STARTS(%r10,%rax,8), %ecx
+	cmp	FAST_LONG_STARTS+4(%r10,%rax,8), %ecx
+	jb	3b
+8:	jmp	\slow
 	.ifc	\sized, sized
 6:	cmp	$MAX_SMALL, %rsi
-	ja	8f
+	ja	8b
 	lea	127(%rsi), %ecx
 	shr	$7, %ecx
 	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rcx), %ecx
 	jmp	5b
 	.endif
-8:	jmp	\slow
 9:	mov	%eax, %esi
 	jmp	vcm_free_overflow
 	.endm
@@ -309,21 +310,21 @@ vcm_delete_aligned:
 	registered 2f
 	sequence .Lpushn, .Lpushedn, .Lrepushn, %rbx, %rbp, %r12
 	slab
-	movzwl	(%rcx,%rdi,4), %r10d
+	movzwl	(%rcx,%rdi,4), %r9d
 	movzwl	2(%rcx,%rdi,4), %eax
-	sub	%r10d, %eax
+	sub	%r9d, %eax
 	jbe	2f
 	cmp	%rbx, %rax
 	cmova	%rbx, %rax
-	lea	(%rcx,%r10,8), %r11	/* the next free slot */
+	lea	(%rcx,%r9,8), %r11	/* the next free slot */
 	mov	%rax, %rbp
 1:	mov	-8(%rsi,%rbp,8), %r12
 	mov	%r12, (%r11)
 	add	$8, %r11
 	dec	%rbp
 	jnz	1b
-	add	%eax, %r10d
-	movw	%r10w, (%rcx,%rdi,4)
+	add	%eax, %r9d
+	movw	%r9w, (%rcx,%rdi,4)
 .Lpushedn:
 	jmp	3f
 2:	xor	%eax, %eax
@@ -343,20 +344,20 @@ vcm_delete_aligned:
 	registered 3f
 	sequence .Lpopn, .Lpoppedn, .Lrepopn, %rbx, %r12
 	slab
-	movzwl	(%rcx,%rdi,4), %r10d
+	movzwl	(%rcx,%rdi,4), %r9d
 	xor	%eax, %eax
 1:	cmp	%rbx, %rax
 	jae	2f
-	mov	-8(%rcx,%r10,8), %r12
+	mov	-8(%rcx,%r9,8), %r12
 	test	$1, %r12b
 	jnz	2f
 	mov	%r12, (%rsi,%rax,8)
-	dec	%r10d
+	dec	%r9d
 	inc	%eax
 	jmp	1b
 2:	test	%eax, %eax
 	jz	4f
-	movw	%r10w, (%rcx,%rdi,4)
+	movw	%r9w, (%rcx,%rdi,4)
 .Lpoppedn:
 	jmp	4f
 3:	xor	%eax, %eax
@@ -432,6 +433,12 @@ vcm_delete_aligned:
 	.size	vcm_fast, FAST_BYTES
 vcm_fast:
 	.zero	FAST_BYTES
+	.globl	vcm_slabs
+	.hidden	vcm_slabs
+	.type	vcm_slabs, @object
+vcm_slabs:
+	.zero	8192 * 8
+	.size	vcm_slabs, . - vcm_slabs
 
 	/* The empty slab: every class has current = end = 0, and the word below slot 0 is odd. */
 	.balign	64
@@ -446,14 +453,6 @@ vcm_empty_guard:
 vcm_empty:
 	.zero	448
 	.size	vcm_empty, . - vcm_empty
-
-	.balign	64
-	.globl	vcm_slabs
-	.hidden	vcm_slabs
-	.type	vcm_slabs, @object
-vcm_slabs:
-	.zero	8192 * 8
-	.size	vcm_slabs, . - vcm_slabs
 
 	.section .tdata, "awT", @progbits
 	.balign	32

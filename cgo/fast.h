@@ -17,16 +17,17 @@
 #define FAST_FINE_DERIVED 80
 #define FAST_SMALL_DERIVED 88
 #define FAST_LIMIT_DERIVED 96
+#define FAST_MARK 104
 #define FAST_STARTS 128
-#define FAST_SIZES 896
-#define FAST_LOOKUP 1280
-#define FAST_BYTES 3456
+#define FAST_LONG_STARTS 896
+#define FAST_SIZES 1664
+#define FAST_LOOKUP 2048
+#define FAST_BYTES 4224
 
-/* internal/sizeclass: slots of the lookup table and the last class with spans of one page. */
+/* internal/sizeclass: slots of the lookup table. */
 #define FINE_MAX 1024
 #define COARSE_BIAS 120
 #define MAX_SMALL 262144
-#define LAST_ONE_PAGE 36
 
 #define PAGE_SHIFT 13
 #define PAGE_MASK 8191

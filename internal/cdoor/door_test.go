@@ -93,7 +93,15 @@ func childFastBlock() {
 	must(f.Rseq == testUnregistered && f.VCPU == testUnregistered+testCPU, "without sequences threads must look unregistered: %d, %d", f.Rseq, f.VCPU)
 	must(f.Flags == 0, "flags %d", f.Flags)
 	for c, k := range sizeclass.Descriptions() {
-		must(f.Starts[c] == [2]uint32{k.DivMul, k.DivMax} && f.Sizes[c] == k.Size, "class %d", c)
+		starts := [2]uint32{k.DivMul, k.DivMax + 1}
+		if c == 0 {
+			starts = [2]uint32{}
+		}
+		must(f.LongStarts[c] == starts && f.Sizes[c] == k.Size, "class %d", c)
+		if k.Pages > 1 {
+			starts = [2]uint32{} // the bound 0: no offset is below
+		}
+		must(f.Starts[c] == starts, "class %d", c)
 	}
 	for i, c := range sizeclass.Lookup() {
 		must(f.Lookup[i] == c, "slot %d", i)

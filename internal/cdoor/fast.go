@@ -1,6 +1,7 @@
 package cdoor
 
 import (
+	"github.com/vcmalloc/vcmalloc/internal/heap"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/pageheap"
@@ -27,12 +28,14 @@ type Fast struct {
 	// The same three bounds for the operators new and delete that, in a program which replaces the plain
 	// ones, have to call those: they stay 0 there.
 	FineDerived, SmallDerived, LimitDerived uintptr
-	_                                       [24]byte
+	Mark                                    uint64 // of free objects
+	_                                       [16]byte
 
-	// Starts are sizeclass.Class's DivMul and DivMax by class: does an object start at this offset?
-	Starts [96][2]uint32
-	Sizes  [96]uint32 // bytes by class
-	Lookup [sizeclass.TableLen + 7]uint8
+	// LongStarts are sizeclass.Class's DivMul and DivMax + 1 by class: does an object start at this offset?
+	// Starts are the same for classes with spans of one page, and for the others a bound that nothing is below.
+	Starts, LongStarts [96][2]uint32
+	Sizes              [96]uint32 // bytes by class
+	Lookup             [sizeclass.TableLen + 7]uint8
 }
 
 // Bits of Fast.Wanted and Fast.Flags.
@@ -48,9 +51,16 @@ const _ = uint(96 - sizeclass.NumClasses)
 func (f *Fast) fill() {
 	d := sizeclass.Descriptions()
 	for c := range d {
-		f.Starts[c][0], f.Starts[c][1] = d[c].DivMul, d[c].DivMax
+		if c == 0 {
+			continue
+		}
+		f.LongStarts[c][0], f.LongStarts[c][1] = d[c].DivMul, d[c].DivMax+1
+		if d[c].Pages == 1 {
+			f.Starts[c] = f.LongStarts[c]
+		}
 		f.Sizes[c] = d[c].Size
 	}
+	f.Mark = heap.Process.Mark()
 	var a pageheap.Addresses
 	pages().Addresses(&a)
 	f.Base, f.Classes, f.SpanIDs, f.Spans = a.Base, a.Classes, a.SpanIDs, a.Spans

@@ -157,12 +157,11 @@ func TestOffsetsOfFastHAreTheBlocks(t *testing.T) {
 // Each constant of fast.h but the offsets is here.
 func TestConstantsOfFastHAreGos(t *testing.T) {
 	want := map[string]uintptr{
-		"FINE_MAX":      sizeclass.FineMax,
-		"COARSE_BIAS":   sizeclass.CoarseBias,
-		"MAX_SMALL":     units.MaxSmall,
-		"LAST_ONE_PAGE": uintptr(sizeclass.LastOnePage),
-		"PAGE_SHIFT":    units.PageShift,
-		"PAGE_MASK":     units.PageSize - 1,
+		"FINE_MAX":    sizeclass.FineMax,
+		"COARSE_BIAS": sizeclass.CoarseBias,
+		"MAX_SMALL":   units.MaxSmall,
+		"PAGE_SHIFT":  units.PageShift,
+		"PAGE_MASK":   units.PageSize - 1,
 
 		// linux/rseq.h, and the signature glibc registers with on x86-64.
 		"RSEQ_CPU_ID": 4, "RSEQ_CS": 8, "RSEQ_MM_CID": 24, "RSEQ_SIG": 0x53053053,

@@ -115,12 +115,12 @@ func (h *Heap) drainDeferred() {
 	for p := uintptr(atomic.SwapUint64(&h.deferred, 0)); p != 0; {
 		next := uintptr(sys.Load64(p))
 		o := h.find(p)
-		if o.kind == small && isMarked(p) { // no deferred object is: its first word is a link
+		if o.kind == small && h.isMarked(p) { // no deferred object is: its first word is a link
 			o.kind = freed
 		}
 		switch o.kind {
 		case small:
-			mark(p)
+			h.mark(p)
 			h.Front.Free(o.class, p)
 		case large:
 			h.pages().Free(o.span)

@@ -19,6 +19,7 @@ type Heap struct {
 	side      side   //
 	tick      ticker // of work that is due now and then
 	checking  config.Check
+	marker    uint64 // of free small objects
 	published publisher
 
 	// Front is the first tier; each tier holds the next.
@@ -40,6 +41,7 @@ type Options struct {
 func (h *Heap) Init(o *Options) bool {
 	c := &o.Config
 	h.checking = c.Check
+	h.marker = newMark(o.Seed)
 	if !h.pages().Init(pageheap.Options{
 		Seed:           o.Seed,
 		MaxBytes:       o.MaxHeap,
@@ -192,7 +194,7 @@ func (h *Heap) FreeChecked(p uintptr, c units.ClassID) {
 
 func (h *Heap) freeFound(o *object, p uintptr) {
 	if o.kind == small {
-		mark(p)
+		h.mark(p)
 		h.FreeChecked(p, o.class)
 		return
 	}

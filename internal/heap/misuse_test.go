@@ -141,13 +141,13 @@ func TestAnObjectThatHoldsAMarkByChanceIsFreedAsAnyOther(t *testing.T) {
 	h := newHeap(t, Options{}) // which aborts on misuse
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		p := h.AllocClass(c)
-		mark(p)
-		require.True(t, isMarked(p))
+		h.mark(p)
+		require.True(t, h.isMarked(p))
 		h.Free(p, CallFree)
 
 		p = h.AllocClass(c)
-		require.False(t, isMarked(p), "a new object bears no mark")
-		mark(p)
+		require.False(t, h.isMarked(p), "a new object bears no mark")
+		h.mark(p)
 		p = h.Realloc(p, sizeclass.Size(c)+1, CallRealloc)
 		require.NotZero(t, p)
 		h.FreeSized(p, sizeclass.Size(c)+1, 0, false, CallFreeSized)
@@ -221,5 +221,5 @@ func TestWordsOfFreedObjectsMark(t *testing.T) {
 	p := h.Malloc(64)
 	sys.Store64(p, 5)
 	h.Free(p, CallFree)
-	require.True(t, isMarked(p))
+	require.True(t, h.isMarked(p))
 }

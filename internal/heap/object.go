@@ -57,19 +57,30 @@ func (h *Heap) find(p uintptr) object {
 	return object{kind: unused}
 }
 
-// A freed small object carries its own address, inverted, in its first word, so that a second free can be
-// suspected by one compare. The word is cleared when the object is handed out again. A program may store
-// that very value, or write to memory it has freed: so a mark alone proves nothing, and isFree looks for
-// the object in every cache before anything is said.
+// A freed small object carries the heap's mark in its first word, so that a second free can be suspected by one
+// compare. The word is cleared when the object is handed out again. A program may store that very value, or
+// write to memory it has freed: so a mark alone proves nothing, and isFree looks for the object in every cache
+// before anything is said. Only the upper half is compared: a load wider than the program's last store to the
+// word would have to wait until that store has left the core's store buffer, 4 cycles and more a free.
 
-func mark(p uintptr)          { sys.Store64(p, ^uint64(p)) }
-func unmark(p uintptr)        { sys.Store64(p, 0) }
-func isMarked(p uintptr) bool { return sys.Load64(p) == ^uint64(p) }
+// newMark chooses the mark of a heap: a random 32-bit number, twice, so that one register holds what is stored
+// and what is compared. Its upper 16 bits are those of no pointer and of no small number.
+func newMark(seed uint64) uint64 {
+	r := uint64(uint32((seed^seed>>32)*0x9e3779b97f4a7c15>>32))&0x5fff_ffff | 0x8000_0000 | 1<<20
+	return r<<32 | r
+}
+
+// Mark is the word that free small objects begin with.
+func (h *Heap) Mark() uint64 { return h.marker }
+
+func (h *Heap) mark(p uintptr)          { sys.Store64(p, h.marker) }
+func unmark(p uintptr)                  { sys.Store64(p, 0) }
+func (h *Heap) isMarked(p uintptr) bool { return sys.Load32(p+4) == uint32(h.marker) }
 
 // examine is find, for a pointer about to be freed or resized: a small object that is free already is found out.
 func (h *Heap) examine(p uintptr) object {
 	o := h.find(p)
-	if o.kind == small && isMarked(p) && h.isFree(&o, p) {
+	if o.kind == small && h.isMarked(p) && h.isFree(&o, p) {
 		o.kind = freed
 	}
 	return o

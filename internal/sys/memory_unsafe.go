@@ -6,6 +6,9 @@ import "unsafe"
 // themselves. Written as an offset from nil so that it compiles to nothing and vet and checkptr accept it.
 func At(a uintptr) unsafe.Pointer { return unsafe.Add(nil, a) }
 
+// Load32 reads the half word at address a.
+func Load32(a uintptr) uint32 { return *(*uint32)(At(a)) }
+
 // Load64 and Store64 access the word at address a.
 func Load64(a uintptr) uint64 { return *(*uint64)(At(a)) }
 
