@@ -44,7 +44,7 @@ func command() *cobra.Command {
 	f.StringVar(&o.baseline, "baseline", "glibc", "the allocator that ratios are to")
 	f.StringArrayVar(&o.peers, "peer", nil, "another allocator, as name=path.so; may be repeated")
 	f.StringSliceVar(&o.allocators, "allocators", nil, "only these, by name; the baseline is always among them")
-	f.StringSliceVar(&o.only, "only", nil, "only cases whose name contains one of these")
+	f.StringArrayVar(&o.only, "only", nil, "only cases whose name contains one of these words (a list, or repeated); in `designs`, a design's name chooses the design")
 	f.StringArrayVar(&o.traces, "trace", nil, "replay this file of `bench record` in fleet; may be repeated")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds per case (default 11, with --quick 7)")
 	f.DurationVar(&o.budget, "budget", 0, "a case stops after this time, but not before 3 rounds (default 10m, with --quick 15s)")
@@ -138,7 +138,7 @@ func (o *options) prepare(ctx context.Context) (*lab.Lab, error) {
 	if _, err := subject.Select(l.Subjects, []string{o.baseline}); err != nil {
 		return nil, err
 	}
-	l.Baseline, l.Traces = o.baseline, o.traces
+	l.Baseline, l.Traces, l.Only = o.baseline, o.traces, o.only
 	return l, l.Machine.Probe(ctx, l.CC)
 }
 
@@ -166,20 +166,9 @@ func run(ctx context.Context, o *options, build []builder) error {
 	if err != nil {
 		return err
 	}
-	var todo []runner.Suite
-	for _, b := range build {
-		all, err := b(ctx, l)
-		if err != nil {
-			return err
-		}
-		for _, s := range all {
-			if s.Plan != nil && o.rounds > 0 {
-				s.Plan.Rounds = o.rounds
-			}
-			if s.Cases = keepOnly(s.Cases, o.only); len(s.Cases) > 0 {
-				todo = append(todo, s)
-			}
-		}
+	todo, err := o.suites(ctx, l, build)
+	if err != nil {
+		return err
 	}
 	r := runner.Runner{Plan: o.plan()}
 	if !o.quiet {
@@ -193,20 +182,28 @@ func run(ctx context.Context, o *options, build []builder) error {
 	return errors.Join(publish(rep, o.out), runErr, rep.Failures())
 }
 
-func keepOnly(cases []runner.Case, words []string) []runner.Case {
-	if len(words) == 0 {
-		return cases
+// suites builds those that the command line asks for, with their cases.
+func (o *options) suites(ctx context.Context, l *lab.Lab, build []builder) ([]runner.Suite, error) {
+	var all []runner.Suite
+	for _, b := range build {
+		s, err := b(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s...)
 	}
-	var out []runner.Case
-	for _, c := range cases {
-		for _, w := range words {
-			if strings.Contains(c.Name, w) {
-				out = append(out, c)
-				break
-			}
+	for _, s := range all {
+		if s.Plan == nil {
+			continue
+		}
+		if o.rounds > 0 {
+			s.Plan.Rounds = o.rounds
+		}
+		if o.budget > 0 {
+			s.Plan.Budget = o.budget
 		}
 	}
-	return out
+	return choose(all, o.only)
 }
 
 // publish prints the report and writes its files.

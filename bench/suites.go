@@ -25,5 +25,5 @@ var suites = []struct {
 	{"tiers", "Latency of an allocation by the tier that serves it", tiers.Suite},
 	{"fleet", "Allocation traces: synthetic by the paper's distributions, or recorded", fleet.Suite},
 	{"work", "Workloads: redis, a pipeline, an image server, stores, a query engine, a compiler, postgres", work.Suite},
-	{"designs", "Each of the paper's designs, and all, against the legacy design", designs.Suite},
+	{"designs", "Each of the paper's designs, and all, against the legacy design", designs.Suites},
 }

@@ -2,8 +2,6 @@ package designs
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -11,57 +9,115 @@ import (
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/report"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
-	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
 	"github.com/vcmalloc/vcmalloc/bench/work"
 )
 
 const legacy = "legacy"
 
-// variants: the features of each subject.
-var variants = []struct{ name, features, shape string }{
-	{legacy, "-all", ""},
-	{"percpu_resize", "-all,+percpu_resize", "Fig. 5.10: heterogeneous per-CPU caches"},
-	{"nuca", "-all,+nuca", "Table 5.1: NUCA-aware transfer caches"},
-	{"span_priority", "-all,+span_priority", "Fig. 5.14: span prioritisation"},
-	{"lifetime_filler", "-all,+lifetime_filler", "Table 5.2 and Fig. 5.17: lifetime-aware hugepage filler"},
-	{"all", "+all", "5.4.5: all designs"},
+// Suites of the designs that the lab's words choose: those without settings of their own share one, and one legacy
+// design; each of the others has its own.
+func Suites(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
+	all, words := chosen(l.Only)
+	var shared []*Design
+	var groups [][]*Design
+	for _, d := range all {
+		if d.Env == nil {
+			shared = append(shared, d)
+		} else {
+			groups = append(groups, []*Design{d})
+		}
+	}
+	if len(shared) > 0 {
+		groups = slices.Insert(groups, 0, shared)
+	}
+	var out []runner.Suite
+	for _, g := range groups {
+		s, err := suite(ctx, l, g)
+		if err != nil {
+			return nil, err
+		}
+		s.Chosen = words
+		out = append(out, s)
+	}
+	return out, nil
 }
 
-// Suite of all designs.
-func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
-	own := *l // the workloads look at their lab's subjects
-	own.Subjects, own.Baseline = nil, legacy
-	for _, v := range variants {
-		own.Subjects = append(own.Subjects, l.Ours.WithFeatures(v.name, v.features))
+// inBrief are the workloads of --quick where all designs are compared: many subjects take their time, so it is those
+// that are all about memory. The others run where --only names them, or a design alone.
+var inBrief = []string{"synthetic fleet", "redis, mixed", "pipeline", "key-value", "time series"}
+
+func suite(ctx context.Context, l *lab.Lab, group []*Design) (runner.Suite, error) {
+	s := runner.Suite{
+		Name: "designs", Title: "The paper's designs",
+		About: "Each design alone, and all, against the legacy design, from one binary by VCMALLOC_FEATURES. The paper's figures are averages over " +
+			"thousands of machines: compare sign and size.",
+		Notes:    []string{"What the library tells of itself is read from its statistics block, which it renews once a second: shorter runs have none of it."},
+		Baseline: legacy, Plan: plan(l),
 	}
+	var env []string
+	if d := group[0]; d.Env != nil {
+		env = d.Env(l)
+		s.Name, s.Title = "designs-"+d.Name, "The design "+d.Name
+		s.Notes = append(s.Notes, "Both sides run with "+quoted(env)+".")
+	}
+	s.Subjects = []subject.Subject{l.Ours.WithFeatures(legacy, "-all", env...)}
+	for _, d := range group {
+		s.Subjects = append(s.Subjects, l.Ours.WithFeatures(d.Name, d.Features, env...))
+	}
+	own := *l // the workloads look at their lab's subjects
+	own.Subjects, own.Baseline = s.Subjects, legacy
 	cases, err := fleet.Cases(&own)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	more, err := work.Cases(ctx, &own)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	cases = append(cases, more...)
-	if l.Size != lab.Full { // six subjects take their time: those that are all about memory
-		cases = slices.DeleteFunc(cases, func(c runner.Case) bool {
-			return !slices.Contains([]string{"synthetic fleet", "redis, mixed", "pipeline", "key-value", "time series"}, c.Name)
-		})
+	s.Cases = append(cases, more...)
+	for i := range s.Cases {
+		brief := l.Size != lab.Full && (len(group) > 2 || group[0].Env != nil)
+		s.Cases[i].Optional = s.Cases[i].Optional || brief && !slices.Contains(inBrief, s.Cases[i].Name)
 	}
-	for i := range cases {
-		watched(&cases[i])
+	for _, d := range group {
+		if d.Cases == nil {
+			continue
+		}
+		c, err := d.Cases(ctx, &own)
+		if err != nil {
+			return s, err
+		}
+		s.Cases = append(s.Cases, c...)
 	}
-	return []runner.Suite{{
-		Name: "designs", Title: "The four designs",
-		About: "Each design alone, and all, against the legacy design, from one binary by VCMALLOC_FEATURES. The paper's figures are averages over " +
-			"thousands of machines: compare sign and size.",
-		Notes: []string{
-			"What a switch does so far is in docs/tuning.md: nuca has no effect yet, and percpu_resize only chooses the budget; \"no difference\" is what they should show.",
-			"Remote (cross-domain) object reuse is not shown: the library does not count it yet.",
-			"Fragmentation by tier is read from the library's statistics block, which it renews once a second: runs shorter than that have none.",
-		},
-		Baseline: legacy, Subjects: own.Subjects, Cases: cases, Finish: tables, Plan: plan(l),
-	}}, nil
+	for i := range s.Cases {
+		watched(&s.Cases[i])
+	}
+	s.Finish = func(r *report.Suite) {
+		for _, d := range group {
+			r.Extra = append(r.Extra, table(r, d))
+		}
+		for _, i := range instruments {
+			r.Plots = append(r.Plots, bars(r, i)...)
+		}
+		for _, d := range group {
+			if d.Finish != nil {
+				d.Finish(r)
+			}
+		}
+	}
+	return s, nil
+}
+
+func quoted(env []string) string {
+	out := ""
+	for i, kv := range env {
+		if i > 0 {
+			out += " and "
+		}
+		out += "`" + kv + "`"
+	}
+	return out
 }
 
 // plan is nil for the command line's.
@@ -69,88 +125,31 @@ func plan(l *lab.Lab) *runner.Plan {
 	if l.Size == lab.Full {
 		return nil
 	}
-	return &runner.Plan{Rounds: 5, MinRounds: 3, Budget: 20 * time.Second}
+	return &runner.Plan{Rounds: lab.Pick(l.Size, 0, 5, 1), MinRounds: lab.Pick(l.Size, 0, 3, 1), Budget: 15 * time.Second}
 }
 
-// tables adds one table per design, in the paper's shape.
-func tables(s *report.Suite) {
-	for _, v := range variants {
-		if v.shape == "" {
-			continue
+// bars of an instrument's metrics, a plot per case that has them.
+func bars(s *report.Suite, i Instrument) []report.Plot {
+	var out []report.Plot
+	for _, c := range s.Cases {
+		p := report.Plot{Title: c.Name + ": " + i.Bars, Kind: report.Bars, Y: i.Metrics[0].Unit}
+		for _, m := range i.Metrics {
+			p.Names = append(p.Names, m.Name)
 		}
-		t := report.Table{
-			Title: v.shape, About: "Changes against the legacy design; before -> after are medians.",
-			Header: []string{"workload", "throughput", "memory", "fragmentation", "hugepage coverage, %", "CPI", "LLC load MPKI", "dTLB load MPKI",
-				"page heap MiB", "central MiB", "per-CPU MiB", "transfer MiB"},
-		}
-		for _, c := range s.Cases {
-			t.Rows = append(t.Rows, []string{
-				c.Name, change(c, work.Throughput, v.name), change(c, memory(c), v.name), change(c, work.Waste.Name, v.name),
-				beforeAfter(c, lab.Coverage.Name, v.name), change(c, lab.CPI.Name, v.name), beforeAfter(c, lab.LLC.Name, v.name),
-				beforeAfter(c, lab.DTLB.Name, v.name), beforeAfter(c, "page heap free", v.name), beforeAfter(c, "central free list", v.name),
-				beforeAfter(c, "per-CPU caches", v.name), beforeAfter(c, "transfer caches", v.name),
-			})
-		}
-		row := []string{"geometric mean", overall(s, []string{work.Throughput}, v.name), overall(s, []string{lab.AvgRSS.Name, "peak heap"}, v.name)}
-		for len(row) < len(t.Header) {
-			row = append(row, "")
-		}
-		t.Rows = append(t.Rows, row)
-		s.Extra = append(s.Extra, t)
-	}
-}
-
-// memory is the name of the case's figure of memory: averages are what the paper reports.
-func memory(c *report.Case) string {
-	if c.Metric(lab.AvgRSS.Name) != nil {
-		return lab.AvgRSS.Name
-	}
-	return "peak heap"
-}
-
-// change in per cent, or "no difference".
-func change(c *report.Case, metric, subject string) string {
-	m := c.Metric(metric)
-	if m == nil {
-		return "-"
-	}
-	return percent(m.Versus[subject])
-}
-
-func percent(v stat.Comparison) string {
-	switch {
-	case v.Ratio.N == 0 || math.IsNaN(v.Ratio.Median):
-		return "-"
-	case v.Verdict == stat.NoDifference:
-		return "no difference"
-	}
-	if v.Verdict == stat.Unknown {
-		return fmt.Sprintf("%+.2f %% (%d rounds)", 100*(v.Ratio.Median-1), v.Ratio.N)
-	}
-	return fmt.Sprintf("%+.2f %% [%+.2f, %+.2f]", 100*(v.Ratio.Median-1), 100*(v.Ratio.Low-1), 100*(v.Ratio.High-1))
-}
-
-func beforeAfter(c *report.Case, metric, subject string) string {
-	m := c.Metric(metric)
-	if m == nil {
-		return "-"
-	}
-	before, ok := m.Spread[legacy]
-	after, ok2 := m.Spread[subject]
-	if !ok || !ok2 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f -> %.2f", before.Median, after.Median)
-}
-
-// overall is the first of the metrics that the suite has a geometric mean of.
-func overall(s *report.Suite, metrics []string, subject string) string {
-	for _, name := range metrics {
-		for _, o := range s.Overall {
-			if v, ok := o.Versus[subject]; ok && o.Metric == name {
-				return percent(v) + fmt.Sprintf(" (%d workloads)", o.Cases)
+		for _, sub := range s.Subjects {
+			series := report.Series{Name: sub.Name}
+			for _, m := range i.Metrics {
+				if v, ok := c.Metric(m.Name).Spread[sub.Name]; ok {
+					series.Y = append(series.Y, v.Median)
+				}
+			}
+			if len(series.Y) == len(i.Metrics) {
+				p.Series = append(p.Series, series)
 			}
 		}
+		if i.Bars != "" && len(p.Series) > 0 {
+			out = append(out, p)
+		}
 	}
-	return "-"
+	return out
 }

@@ -28,6 +28,7 @@ type Lab struct {
 	Subjects []subject.Subject // baseline included
 	Baseline string
 	Traces   []string        // recorded ones to replay instead of the synthetic
+	Only     []string        // the options --only, as given
 	Ours     subject.Subject // Preload is empty if the library is not built
 	Size     Size
 }

@@ -24,6 +24,7 @@ type htmlSuite struct {
 	*Suite
 	Ranks   []string
 	Figures []figure
+	More    []figure
 	Keys    []key
 	Rows    []htmlRow
 	Broken  []string
@@ -47,6 +48,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		h := htmlSuite{Suite: s, Keys: s.keys()}
 		var err error
 		if h.Figures, err = s.figures(); err != nil {
+			return err
+		}
+		if h.More, err = s.extras(); err != nil {
 			return err
 		}
 		for i := range s.Overall {

@@ -31,6 +31,7 @@ type Suite struct {
 	Cases    []*Case           `json:"cases"`
 	Overall  []Overall         `json:"overall,omitempty"`
 	Extra    []Table           `json:"extra,omitempty"`
+	Plots    []Plot            `json:"plots,omitempty"`
 }
 
 // Case is one benchmark.
@@ -42,6 +43,7 @@ type Case struct {
 	Metrics []*Metric         `json:"metrics"`
 	Failed  map[string]string `json:"failed,omitempty"` // by subject: the first error
 	Lines   []Line            `json:"lines,omitempty"`  // memory over time
+	Plots   []Plot            `json:"plots,omitempty"`
 }
 
 // Metric is one figure of a case.
@@ -76,6 +78,34 @@ type Line struct {
 	Subject string    `json:"subject"`
 	Seconds []float64 `json:"seconds"`
 	Bytes   []float64 `json:"bytes"`
+}
+
+// Kind of a plot.
+type Kind string
+
+// The kinds: lines over a number; bars side by side, or stacked, over names.
+const (
+	Curves  Kind = "curves"
+	Bars    Kind = "bars"
+	Stacked Kind = "stacked"
+)
+
+// Plot is a plot besides those that every suite has.
+type Plot struct {
+	Title   string   `json:"title"`
+	Subject string   `json:"subject,omitempty"` // whose it is, where it is one subject's
+	X       string   `json:"x,omitempty"`       // what the axes are, with units
+	Y       string   `json:"y"`
+	Kind    Kind     `json:"kind"`
+	Names   []string `json:"names,omitempty"` // along the x axis of bars
+	Series  []Series `json:"series"`
+}
+
+// Series is one curve, or one bar per name.
+type Series struct {
+	Name string `json:"name"`
+	X    Values `json:"x,omitempty"` // of curves
+	Y    Values `json:"y"`
 }
 
 // Values of the rounds. A round without a figure is NaN here and null in JSON.
@@ -161,6 +191,23 @@ func (s *Suite) overall() []Overall {
 		}
 	}
 	return out
+}
+
+// Mean is the geometric mean of a subject's ratios over the cases that have the metric, and how many those are. The
+// metric's name may differ between cases.
+func (s *Suite) Mean(metric func(*Case) string, subject string) (stat.Comparison, int) {
+	var in []*Metric
+	direction := stat.Neutral
+	for _, c := range s.Cases {
+		if m := c.Metric(metric(c)); m != nil && len(present(m.Values[s.Baseline])) > 0 {
+			in, direction = append(in, m), m.Direction
+		}
+	}
+	if len(in) == 0 {
+		return stat.Comparison{}, 0
+	}
+	r := stat.Spread(geometric(in, s.Baseline, subject))
+	return stat.Comparison{Ratio: r, Diff: stat.Spread(nil), Verdict: stat.Judge(r, direction)}, len(in)
 }
 
 // geometric means of the metrics' ratios, one per round that all have.

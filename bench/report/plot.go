@@ -29,6 +29,7 @@ const perPlot = 7
 type figure struct {
 	Title string
 	SVG   template.HTML
+	Keys  []key // of its own; nil: the suite's
 }
 
 // figures of a suite: the ratios of each main metric, a group of cases per plot, and memory over time.
@@ -41,19 +42,18 @@ func (s *Suite) figures() ([]figure, error) {
 				return nil, err
 			}
 			if svg != "" {
-				out = append(out, figure{name + ", ratio to " + s.Baseline, svg})
+				out = append(out, figure{Title: name + ", ratio to " + s.Baseline, SVG: svg})
 			}
 		}
 	}
 	for _, c := range s.Cases {
-		if len(c.Lines) == 0 {
-			continue
+		if len(c.Lines) > 0 {
+			svg, err := s.linePlot(c)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, figure{Title: c.Name + ": resident memory over time", SVG: svg})
 		}
-		svg, err := s.linePlot(c)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, figure{c.Name + ": resident memory over time", svg})
 	}
 	return out, nil
 }
@@ -77,7 +77,10 @@ func (s *Suite) groups(metric string) [][]*Case {
 }
 
 // bar is a median and its interval; a NaN median is a bar that is not there.
-type bar struct{ mid, low, high float64 }
+type bar struct {
+	mid, low, high, base float64
+	plain                bool // without an interval
+}
 
 func (s *Suite) ratioPlot(metric string, cases []*Case) (template.HTML, error) {
 	p := plot.New()
@@ -95,14 +98,14 @@ func (s *Suite) ratioPlot(metric string, cases []*Case) (template.HTML, error) {
 	for k, i := range others {
 		bars := make([]bar, len(cases))
 		for j, c := range cases {
-			bars[j] = bar{math.NaN(), 0, 0}
+			bars[j] = bar{mid: math.NaN()}
 			if v, ok := c.Metric(metric).Versus[s.Subjects[i].Name]; ok {
-				bars[j] = bar{v.Ratio.Median, v.Ratio.Low, v.Ratio.High}
+				bars[j] = bar{mid: v.Ratio.Median, low: v.Ratio.Low, high: v.Ratio.High}
 				top, drawn = max(top, v.Ratio.Median), true
 			}
 		}
 		offset := -0.4 + width*(float64(k)+0.5)
-		b := &barSet{bars: bars, offset: offset, width: width * 0.9, fill: palette[i%len(palette)]}
+		b := &barSet{bars: bars, offset: offset, width: width * 0.9, fill: colour(i)}
 		p.Add(b)
 	}
 	if !drawn {
@@ -143,7 +146,7 @@ func (s *Suite) linePlot(c *Case) (template.HTML, error) {
 		if err != nil {
 			return "", err
 		}
-		line.LineStyle = draw.LineStyle{Color: palette[i%len(palette)], Width: vg.Points(1.5)}
+		line.LineStyle = draw.LineStyle{Color: colour(i), Width: vg.Points(1.5)}
 		p.Add(line)
 	}
 	p.Y.Max *= 1.1
@@ -186,7 +189,11 @@ func (s *barSet) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		x := float64(i) + s.offset
 		l, r, top := tx(x-s.width/2), tx(x+s.width/2), ty(min(b.mid, p.Y.Max))
-		c.FillPolygon(s.fill, []vg.Point{{X: l, Y: ty(0)}, {X: l, Y: top}, {X: r, Y: top}, {X: r, Y: ty(0)}})
+		foot := ty(b.base)
+		c.FillPolygon(s.fill, []vg.Point{{X: l, Y: foot}, {X: l, Y: top}, {X: r, Y: top}, {X: r, Y: foot}})
+		if b.plain {
+			continue
+		}
 		c.StrokeLine2(whisker, tx(x), ty(max(b.low, p.Y.Min)), tx(x), ty(min(b.high, p.Y.Max)))
 	}
 }
@@ -197,8 +204,7 @@ type key struct{ Name, Colour string }
 func (s *Suite) keys() []key {
 	var out []key
 	for i, sub := range s.Subjects {
-		c := palette[i%len(palette)]
-		out = append(out, key{sub.Name, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)})
+		out = append(out, key{sub.Name, hex(colour(i))})
 	}
 	return out
 }

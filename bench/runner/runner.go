@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -23,7 +24,8 @@ type Metric struct {
 // Sample is what one run returns: figures by metric name, and what is recorded beside them.
 type Sample struct {
 	Figures map[string]float64
-	Line    *report.Line // memory over time; the last round's is kept
+	Line    *report.Line  // memory over time; the last round's is kept
+	Plots   []report.Plot // the last round's are kept, per subject and title
 }
 
 // Case is one thing to measure. Run is called once per subject and round and must not leave processes behind.
@@ -36,6 +38,7 @@ type Case struct {
 	Cleanup            func() // after the last run, also of a case that failed; may be nil
 	Rounds             int    // 0: the plan's
 	NoWarmup           bool
+	Optional           bool // runs only where --only names it
 }
 
 // Suite is what to measure: cases for subjects against a baseline.
@@ -46,6 +49,8 @@ type Suite struct {
 	Subjects           []subject.Subject
 	Cases              []Case
 	Plan               *Plan // nil: the runner's
+	// Chosen are the words of --only that chose this suite or its subjects. They choose no cases of it.
+	Chosen []string
 	// Finish adds tables and notes once all is measured and judged. May be nil.
 	Finish func(*report.Suite)
 }
@@ -182,6 +187,7 @@ func keep(out *report.Case, name string, round int, s Sample) {
 		}
 		m.Values[name] = v
 	}
+	keepPlots(out, name, s.Plots)
 	if s.Line == nil {
 		return
 	}
@@ -193,4 +199,17 @@ func keep(out *report.Case, name string, round int, s Sample) {
 		}
 	}
 	out.Lines = append(out.Lines, *s.Line)
+}
+
+// keepPlots puts the subject's plots in the place of those of the round before.
+func keepPlots(out *report.Case, name string, plots []report.Plot) {
+	for _, p := range plots {
+		p.Subject = name
+		i := slices.IndexFunc(out.Plots, func(q report.Plot) bool { return q.Subject == name && q.Title == p.Title })
+		if i < 0 {
+			out.Plots = append(out.Plots, p)
+		} else {
+			out.Plots[i] = p
+		}
+	}
 }

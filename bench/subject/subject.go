@@ -40,10 +40,10 @@ func Library(path string) (Subject, error) {
 	return fromPath("vcmalloc", path, "all features")
 }
 
-// WithFeatures is s with VCMALLOC_FEATURES set and a name of its own.
-func (s Subject) WithFeatures(name, features string) Subject {
+// WithFeatures is s with VCMALLOC_FEATURES and other settings (NAME=value), and a name of its own.
+func (s Subject) WithFeatures(name, features string, env ...string) Subject {
 	s.Name = name
-	s.Env = append(slices.Clone(s.Env), "VCMALLOC_FEATURES="+features)
+	s.Env = append(append(slices.Clone(s.Env), "VCMALLOC_FEATURES="+features), env...)
 	s.About = "features " + features
 	return s
 }

@@ -1,0 +1,96 @@
+package designs
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/vcmalloc/vcmalloc/bench/report"
+	"github.com/vcmalloc/vcmalloc/bench/runner"
+	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
+	"github.com/vcmalloc/vcmalloc/telemetry"
+)
+
+func TestWordsChooseDesigns(t *testing.T) {
+	all, words := chosen([]string{"redis, mixed", "key-value"})
+	assert.Len(t, all, len(designs))
+	assert.Empty(t, words)
+	some, words := chosen([]string{"nuca, redis", "all"})
+	assert.Equal(t, []*Design{&nuca, &everything}, some)
+	assert.Equal(t, []string{"nuca", "all"}, words)
+}
+
+func TestMetricsHaveOneOwner(t *testing.T) {
+	seen := map[string]bool{}
+	for _, i := range instruments {
+		for _, m := range i.Metrics {
+			assert.False(t, seen[m.Name], m.Name)
+			seen[m.Name] = true
+			assert.True(t, i.Bars == "" || m.Unit == i.Metrics[0].Unit, m.Name)
+		}
+	}
+}
+
+func TestHalves(t *testing.T) {
+	assert.Equal(t, "0;1", halves(2))
+	assert.Equal(t, "0-1;2-4", halves(5))
+	assert.Equal(t, "0", halves(1))
+}
+
+func snapshot(pid int, second int, frees, perCPU uint64) *telemetry.Snapshot {
+	return &telemetry.Snapshot{PID: pid, Updated: time.Unix(int64(second), 0), Writes: 2,
+		Totals: telemetry.Totals{SpansFreed: frees, PerCPU: perCPU},
+		VCPUs:  []telemetry.VCPU{{ID: 0, Capacity: perCPU, Underflows: frees}}}
+}
+
+func TestMeansAndRatesSumOverProcesses(t *testing.T) {
+	w := tierMemory.Watch()
+	w.Look(0, []*telemetry.Snapshot{snapshot(1, 10, 100, 1<<20)})
+	w.Look(1, []*telemetry.Snapshot{snapshot(1, 12, 300, 1<<20), snapshot(2, 12, 1000, 2<<20)})
+	w.Look(2, []*telemetry.Snapshot{snapshot(1, 12, 300, 1<<20), snapshot(2, 14, 1600, 2<<20)})
+	got, _ := w.Result()
+	assert.InDelta(t, 7.0/3, got["per-CPU caches"], 1e-9)
+	assert.InDelta(t, 100+300, got["spans returned"], 1e-9)
+}
+
+func TestCurvesFollowTheRenewals(t *testing.T) {
+	w := &vcpuCurves{}
+	for i, frees := range []uint64{10, 30, 30, 90} {
+		second := 10 + i
+		if i == 2 {
+			second = 11 // the block as before
+		}
+		w.Look(time.Duration(i)*time.Second, []*telemetry.Snapshot{snapshot(1, second, frees, 1<<20)})
+	}
+	_, plots := w.Result()
+	assert.Len(t, plots, 2)
+	assert.Equal(t, []report.Series{{Name: "vCPU 0", X: report.Values{1, 3}, Y: report.Values{20, 30}}}, plots[1].Series)
+}
+
+func TestTableHasTheColumnsThatHaveFigures(t *testing.T) {
+	c := &report.Case{Name: "w", Metrics: []*report.Metric{
+		{Name: "throughput", Direction: stat.Higher, Main: true, Values: map[string]report.Values{legacy: {10, 10, 10}, "nuca": {11, 11, 11}}},
+	}}
+	s := &report.Suite{Baseline: legacy, Subjects: []subject.Subject{{Name: legacy}, {Name: "nuca"}}, Cases: []*report.Case{c, {
+		Name: "w2", Metrics: []*report.Metric{{Name: "throughput", Direction: stat.Higher, Values: map[string]report.Values{legacy: {10, 10, 10}, "nuca": {9, 10, 11}}}},
+	}}}
+	s.Judge()
+	x := table(s, &nuca)
+	assert.Equal(t, []string{"workload", "throughput"}, x.Header)
+	assert.Equal(t, "+10.00 % [+10.00, +10.00]", x.Rows[0][1])
+	assert.Contains(t, x.Rows[1][1], "no difference")
+	assert.Contains(t, x.Rows[2][1], "(2)")
+}
+
+func TestBarsShowTheSubjectsThatHaveAllParts(t *testing.T) {
+	m := runner.Metric{Name: "part", Unit: "MiB"}
+	s := &report.Suite{Baseline: "a", Subjects: []subject.Subject{{Name: "a"}, {Name: "b"}}, Cases: []*report.Case{
+		{Name: "w", Metrics: []*report.Metric{{Name: "part", Values: map[string]report.Values{"a": {1, 2, 3}}}}},
+	}}
+	s.Judge()
+	got := bars(s, Instrument{Metrics: []runner.Metric{m}, Bars: "parts"})
+	assert.Len(t, got, 1)
+	assert.Equal(t, []report.Series{{Name: "a", Y: report.Values{2}}}, got[0].Series)
+}
