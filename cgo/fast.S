@@ -159,8 +159,9 @@ vcm_new:
  * offset; all other classes, 0 included, have the bound 0 in FAST_STARTS and go on at 4, which looks the span's
  * first page up. Then the mark: an object that has it is suspected to be free already. Its upper half is compared
  * only: a load that is wider than the program's last store there would wait for that to reach the cache (4 cycles
- * and more a pair, measured where one byte had been written). \sized: the class must be that of rsi bytes. */
-	.macro	release slow, sized, limit=FAST_LIMIT
+ * and more a pair, measured where one byte had been written). \size: where rsi is the object's size in bytes, whose
+ * class it must have: as malloc or as new finds it. */
+	.macro	release slow, size=none, limit=FAST_LIMIT
 	lea	vcm_fast(%rip), %r10
 	mov	%rdi, %r9
 	sub	FAST_BASE(%r10), %r9
@@ -169,12 +170,18 @@ vcm_new:
 	shr	$PAGE_SHIFT, %r9
 	mov	FAST_CLASSES(%r10), %rcx
 	movzbl	(%rcx,%r9), %eax
-	.ifc	\sized, sized
+	.ifnc	\size, none
 	cmp	$FINE_MAX, %rsi
 	ja	6f
+	.ifc	\size, new
 	lea	7(%rsi), %ecx
 	shr	$3, %ecx
 	movzbl	FAST_LOOKUP(%r10,%rcx), %ecx
+	.else
+	lea	15(%rsi), %ecx
+	shr	$4, %ecx
+	movzbl	FAST_LOOKUP(%r10,%rcx,2), %ecx
+	.endif
 5:	cmp	%ecx, %eax
 	jne	8f
 	.endif
@@ -213,7 +220,7 @@ vcm_new:
 	cmp	FAST_LONG_STARTS+4(%r10,%rax,8), %ecx
 	jb	3b
 8:	jmp	\slow
-	.ifc	\sized, sized
+	.ifnc	\size, none
 6:	cmp	$MAX_SMALL, %rsi
 	ja	8b
 	lea	127(%rsi), %ecx
@@ -231,9 +238,14 @@ vcm_new:
 	.type	vcm_free, @function
 	function free
 vcm_free:
-	release vcm_free_slow, unsized
+	release vcm_free_slow
 	endfunction free
 	.size	vcm_free, . - vcm_free
+
+	.p2align 6
+	function free_sized
+	release vcm_free_sized_slow, malloc
+	endfunction free_sized
 
 	.p2align 6
 	.globl	vcm_delete
@@ -246,22 +258,22 @@ vcm_free:
 vcm_delete:
 _ZdlPvSt11align_val_t:
 vcm_delete_aligned:
-	release vcm_delete_slow, unsized
+	release vcm_delete_slow
 	endfunction _ZdlPv
 
 	.p2align 6
 	function _ZdaPv
-	release vcm_delete_array_slow, unsized, FAST_LIMIT_DERIVED
+	release vcm_delete_array_slow, none, FAST_LIMIT_DERIVED
 	endfunction _ZdaPv
 
 	.p2align 6
 	function _ZdlPvm
-	release vcm_delete_sized_slow, sized, FAST_LIMIT_DERIVED
+	release vcm_delete_sized_slow, new, FAST_LIMIT_DERIVED
 	endfunction _ZdlPvm
 
 	.p2align 6
 	function _ZdaPvm
-	release vcm_delete_array_sized_slow, sized, FAST_LIMIT_DERIVED
+	release vcm_delete_array_sized_slow, new, FAST_LIMIT_DERIVED
 	endfunction _ZdaPvm
 
 /* The sequences that Go's slow paths call (percpu.Sequences), by the C calling convention. */
@@ -278,7 +290,11 @@ vcm_delete_aligned:
 
 	/* (class): an object, or 0 */
 	.p2align 5
+	.globl	vcm_pop
+	.hidden	vcm_pop
+	.type	vcm_pop, @function
 	hidden	vcm_seq_pop
+vcm_pop:
 	lea	vcm_fast(%rip), %r10
 	mov	%edi, %eax
 	take	1f
@@ -431,7 +447,10 @@ vcm_delete_aligned:
 	.hidden	vcm_fast
 	.type	vcm_fast, @object
 	.size	vcm_fast, FAST_BYTES
+	.globl	vcm_block
+	.hidden	vcm_block
 vcm_fast:
+vcm_block:
 	.zero	FAST_BYTES
 	.globl	vcm_slabs
 	.hidden	vcm_slabs

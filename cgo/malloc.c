@@ -36,8 +36,11 @@ static void *resize(void *p, size_t n, uintptr_t call)
 	}
 	if (unlikely(n > PTRDIFF_MAX))
 		return vcm_no_memory();
+	void *q = vcm_quick_realloc(p, n);
+	if (q)
+		return q;
 	uintptr_t nested = vcm_enter();
-	void *q = vcm_go_realloc(p, n, call | nested);
+	q = vcm_go_realloc(p, n, call | nested);
 	vcm_leave_allocation();
 	return q ? q : vcm_no_memory();
 }
@@ -109,7 +112,7 @@ EXPORT void cfree(void *p)
 	vcm_release(p, CALL_CFREE);
 }
 
-EXPORT void free_sized(void *p, size_t n)
+HIDDEN void vcm_free_sized_slow(void *p, size_t n)
 {
 	vcm_release_sized(p, n, 0, CALL_FREE_SIZED);
 }

@@ -22,8 +22,11 @@ void *vcm_allocate_aligned(size_t n, size_t align)
 {
 	if (unlikely(n > PTRDIFF_MAX || align > PTRDIFF_MAX))
 		return vcm_no_memory();
+	void *p = vcm_quick_aligned(n, align);
+	if (p)
+		return p;
 	uintptr_t nested = vcm_enter();
-	void *p = vcm_go_aligned(n, align, nested);
+	p = vcm_go_aligned(n, align, nested);
 	vcm_leave_allocation();
 	return p ? p : vcm_no_memory();
 }

@@ -45,12 +45,14 @@ struct vcm_stats_request {
 enum { STATS_NUMBERS, STATS_TEXT, STATS_XML };
 
 extern HIDDEN struct vcm_fast vcm_fast;
+extern HIDDEN char vcm_block[]; /* vcm_fast again, with the tables behind it: fast.h has the offsets */
 extern HIDDEN char vcm_empty[], vcm_slabs[];
 extern HIDDEN uintptr_t vcm_empty_guard;
 
 /* fast.S */
 HIDDEN void *vcm_malloc(size_t);
 HIDDEN void vcm_free(void *);
+HIDDEN void *vcm_pop(uintptr_t class);
 HIDDEN void vcm_seq_vcpu(void), vcm_seq_pop(void), vcm_seq_push(void), vcm_seq_popn(void), vcm_seq_store(void);
 
 HIDDEN int vcm_seq_test(_Atomic uint32_t *fences, long tries);
@@ -90,6 +92,10 @@ HIDDEN void *vcm_allocate(size_t, uintptr_t flags);
 HIDDEN void *vcm_allocate_aligned(size_t, size_t align);
 HIDDEN void vcm_release(void *, uintptr_t call);
 HIDDEN void vcm_release_sized(void *, size_t, size_t align, uintptr_t flags);
+
+/* quick.c */
+HIDDEN void *vcm_quick_aligned(size_t, size_t align);
+HIDDEN void *vcm_quick_realloc(void *, size_t);
 
 /* stats.c */
 HIDDEN void vcm_keep_stderr(void);
