@@ -41,21 +41,33 @@ type Options struct {
 	Sequences    Sequences // without VCPU: slabs are guarded by locks
 	VCPUs        uintptr   // how many there may be; 0: ask the system
 	Limit        units.Bytes
+	Policy       Policy
 }
+
+// Policy says what becomes of a vCPU's budget.
+type Policy uint8
+
+const (
+	Demand Policy = iota // it follows what classes were refused for want of it, smoothed
+	Paper                // it follows the misses of the last interval: the paper's rule
+	Static               // it never changes, slabs have one fixed layout, nothing is drained: the legacy design
+)
 
 // Cache is the per-vCPU caches of a heap and the transfer caches below them.
 type Cache struct {
-	seq      Sequences
-	table    uintptr
-	empty    uintptr
-	vcpus    uintptr
-	limit    units.Bytes
-	fence    uint32 // see fenceUnknown
-	own      vm.Table
-	infos    vm.Table
-	slabs    vm.Table // address space only: slabs are mapped one by one
-	layouts  [layouts]layout
-	layoutMu sys.Mutex // guards filling a layout
+	seq    Sequences
+	table  uintptr
+	empty  uintptr
+	vcpus  uintptr
+	limit  units.Bytes
+	fence  uint32 // see fenceUnknown
+	policy Policy
+	own    vm.Table
+	infos  vm.Table
+	slabs  vm.Table   // address space only: slabs are mapped one by one
+	loads  vm.Table   // what balancing remembers, by vCPU
+	high   uint32     // one past the last vCPU ever populated
+	first  units.VCPU // where balancing goes on looking for sources
 
 	Transfer transfer.Tier
 }
@@ -66,26 +78,34 @@ type info struct {
 	mu         sys.Mutex
 	slab       uintptr // 0: not populated
 	shift      uint32
+	place      uint32 // in which of its two places the slab lies
+	mapped     uint32 // the slabs that have been mapped: bit shift-minShift + shifts*place
 	hand       uint32 // where stealing goes on
 	available  int64  // bytes of the budget that no class has; atomic
-	capacity   int64  // bytes of the budget
+	capacity   int64  // bytes of the budget; atomic
+	refused    int64  // bytes that classes wanted to grow by and the budget had not
 	underflows uint64
 	overflows  uint64
-	outgrown   uint32 // misses of classes at their layout's limit since the slab was laid out
-	quiet      uint64 // misses at the last drain check
-	still      uint64 // and bytes of cached objects
+	laidOut    uint64 // misses when the slab was laid out
+	outgrown   uint32 // batches wanted since then that the layout had no room for
+	resizes    uint32
 	drains     uint32
+	steals     uint32
 	class      [sizeclass.NumClasses]classInfo
 }
 
 type classInfo struct {
 	history history
 	last    uint32 // the vCPU's count of misses, low 32 bits, when this class last missed
+	spilled uint32 // objects that went down in the last run of overflows
+	seen    header // at the last look of DrainIdle
+	quiet   uint8  // looks in a row that found nothing new
+	busy    bool   // it has missed since the last look
 }
 
 const (
-	infoShift = 10 // 1 KiB
-	areaShift = maxShift + 1
+	infoShift = 11 // 2 KiB
+	areaShift = maxShift + 2
 )
 
 const _ = uint(1<<infoShift - unsafe.Sizeof(info{}))
@@ -103,9 +123,12 @@ func (k *Cache) Init(o Options) bool {
 	}
 	k.seq, k.table, k.empty = o.Sequences, o.Table, o.Empty
 	k.vcpus = min(o.VCPUs, MaxVCPUs)
-	k.limit = o.Limit
+	k.limit, k.policy = o.Limit, o.Policy
 	if k.limit == 0 {
 		k.limit = DefaultLimit
+		if k.policy == Static {
+			k.limit = LegacyLimit
+		}
 	}
 	pages := &k.Transfer.Central.Pages
 	const emptyAt = 16
@@ -117,13 +140,13 @@ func (k *Cache) Init(o Options) bool {
 		k.table = k.empty + headerWords*wordBytes
 		sys.Store64(k.empty-8, uint64(k.empty-8)|1)
 	}
-	if !pages.NewMappedTable(&k.infos, k.vcpus<<infoShift) || !pages.NewEmptyTable(&k.slabs, k.vcpus<<areaShift) {
+	if !pages.NewMappedTable(&k.infos, k.vcpus<<infoShift) || !pages.NewEmptyTable(&k.slabs, k.vcpus<<areaShift) ||
+		!pages.NewMappedTable(&k.loads, k.vcpus*unsafe.Sizeof(load{})) {
 		return false
 	}
 	for v := uintptr(0); v < k.vcpus; v++ {
 		atomic.StoreUintptr(k.entry(units.VCPU(v)), k.empty)
 	}
-	k.layoutFor(minShift)
 	return k.Transfer.Init()
 }
 
@@ -137,6 +160,9 @@ func (k *Cache) locked() bool { return k.seq.VCPU == 0 }
 
 // VCPUs is how many vCPUs there may be.
 func (k *Cache) VCPUs() units.VCPU { return units.VCPU(k.vcpus) }
+
+// used is one past the last vCPU the process has run on.
+func (k *Cache) used() units.VCPU { return units.VCPU(atomic.LoadUint32(&k.high)) }
 
 // current is the vCPU the caller runs on, or -1 if it can't use any slab.
 func (k *Cache) current() units.VCPU {
@@ -159,22 +185,30 @@ func (k *Cache) current() units.VCPU {
 	return units.VCPU(uintptr(cpu) % k.vcpus)
 }
 
-// area is where slabs of vCPU v and of 1<<shift bytes lie: each size has its own place, aligned to its size.
-func (k *Cache) area(v units.VCPU, shift uint32) uintptr {
-	return k.slabs.Base() + uintptr(v)<<areaShift + 1<<shift
+// area is where the slab of vCPU v and of 1<<shift bytes lies: each size has two places, aligned to the size.
+func (k *Cache) area(v units.VCPU, shift, place uint32) uintptr {
+	return k.slabs.Base() + uintptr(v)<<areaShift + uintptr(place)<<(areaShift-1) + 1<<shift
 }
 
-// populate gives vCPU v its first slab.
+// populate gives vCPU v its first slab, or the first after it was released.
 func (k *Cache) populate(v units.VCPU) bool {
 	in := k.info(v)
 	in.mu.Lock()
 	ok := in.slab != 0
 	if !ok {
-		s := k.newSlab(v, minShift)
-		if ok = s != 0; ok {
-			in.shift = minShift
+		if in.capacity == 0 {
 			in.capacity = int64(k.limit)
 			atomic.StoreInt64(&in.available, int64(k.limit))
+		}
+		shift := uint32(minShift)
+		if k.policy == Static {
+			shift = legacyShift
+		}
+		var none needs
+		s := k.newSlab(v, in, shift, in.place, &none)
+		if ok = s != 0; ok {
+			atomic.StoreUint32(&in.shift, shift)
+			k.raise(uint32(v) + 1)
 			atomic.StoreUintptr(&in.slab, uintptr(s))
 			atomic.StoreUintptr(k.entry(v), uintptr(s))
 		}
@@ -183,18 +217,13 @@ func (k *Cache) populate(v units.VCPU) bool {
 	return ok
 }
 
-// newSlab maps a slab without objects and without capacity.
-func (k *Cache) newSlab(v units.VCPU, shift uint32) slab {
-	a := k.area(v, shift)
-	if !k.Transfer.Central.Pages.MapMetadata(a, 1<<shift) {
-		return 0
+func (k *Cache) raise(high uint32) {
+	for {
+		h := atomic.LoadUint32(&k.high)
+		if h >= high || atomic.CompareAndSwapUint32(&k.high, h, high) {
+			return
+		}
 	}
-	s := slab(a)
-	s.mark(firstWord)
-	for c := units.ClassID(0); c < sizeclass.NumClasses; c++ {
-		s.store(c, emptyHeader)
-	}
-	return s
 }
 
 // misses is the number of underflows and overflows of vCPU v so far.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"sync"
 	"testing"
 	"unsafe"
 
@@ -61,12 +60,11 @@ func checkVCPU(t testing.TB, k *Cache, v units.VCPU) {
 	s := slab(in.slab)
 	if s == 0 {
 		require.Equal(t, k.empty, *k.entry(v))
+		require.Equal(t, in.capacity, in.available, "vCPU %d has no slab, but classes with capacity", v)
 		return
 	}
 	require.Equal(t, uintptr(s), *k.entry(v))
-	require.Equal(t, k.area(v, in.shift), uintptr(s))
-	l := k.layoutOf(s)
-	require.Same(t, &k.layouts[in.shift-minShift], l)
+	require.Equal(t, k.area(v, in.shift, in.place), uintptr(s))
 	bytes := in.available
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		h := s.load(c)
@@ -74,7 +72,7 @@ func checkVCPU(t testing.TB, k *Cache, v units.VCPU) {
 			require.Equal(t, uintptr(1), *s.word(emptyWord)&1)
 			continue
 		}
-		begin, end := uint32(l.begin[c]), uint32(l.begin[c])+uint32(l.slots[c])
+		begin, end := s.begin(c), s.begin(c)+s.slots(c)
 		require.True(t, begin <= h.current() && h.current() <= h.end() && h.end() <= end,
 			"class %d: begin %d, current %d, end %d, limit %d", c, begin, h.current(), h.end(), end)
 		require.Equal(t, uintptr(s)+uintptr(begin-1)*wordBytes|1, *s.word(begin - 1), "class %d: the odd word", c)
@@ -85,15 +83,19 @@ func checkVCPU(t testing.TB, k *Cache, v units.VCPU) {
 	}
 	require.GreaterOrEqual(t, in.available, int64(0))
 	require.Equal(t, in.capacity, bytes, "vCPU %d: available bytes and the classes' capacity differ from the budget", v)
-	require.EqualValues(t, k.limit, in.capacity)
 }
 
 // check holds all invariants; held is how many objects of each class the test has.
 func check(t testing.TB, k *Cache, held *[sizeclass.NumClasses]int) {
 	t.Helper()
+	budgets, ran := int64(0), int64(0)
 	for v := units.VCPU(0); v < k.VCPUs(); v++ {
 		checkVCPU(t, k, v)
+		if c := k.info(v).capacity; c != 0 {
+			budgets, ran = budgets+c, ran+1
+		}
 	}
+	require.Equal(t, ran*int64(k.limit), budgets, "the sum of all budgets")
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		var below transfer.Stats
 		var central centralfreelist.Stats
@@ -134,8 +136,7 @@ func TestSlabPushesAndPopsInOrder(t *testing.T) {
 		var out [8]uintptr
 		require.Zero(t, s.pop(c, out[:], 8), "no slots: nothing pops")
 		require.Zero(t, s.push(c, []uintptr{2}), "and nothing fits")
-		begin := uint32(k.layouts[0].begin[c])
-		n := min(uint32(k.layouts[0].slots[c]), 6)
+		begin, n := s.begin(c), min(s.slots(c), 6)
 		s.mark(begin)
 		s.store(c, makeHeader(begin, begin+n))
 		if n < 6 {
@@ -161,10 +162,10 @@ func TestHeadersAreSwappedOnlyWhileNobodyElseTouchedThem(t *testing.T) {
 	require.True(t, k.populate(0))
 	s := slab(k.info(0).slab)
 	h := s.load(5)
-	require.True(t, k.swapHeader(0, s, 5, h, makeHeader(60, 61)))
-	require.False(t, k.swapHeader(0, s, 5, h, makeHeader(70, 71)))
-	require.False(t, k.swapHeader(0, s+1<<minShift, 5, makeHeader(60, 61), h))
-	require.Equal(t, makeHeader(60, 61), s.load(5))
+	require.True(t, k.swapHeader(0, s, 5, h, makeHeader(80, 81)))
+	require.False(t, k.swapHeader(0, s, 5, h, makeHeader(90, 91)))
+	require.False(t, k.swapHeader(0, s+1<<minShift, 5, makeHeader(80, 81), h))
+	require.Equal(t, makeHeader(80, 81), s.load(5))
 }
 
 func TestOnlyVCPUsThatAreUsedHaveASlab(t *testing.T) {
@@ -240,9 +241,9 @@ func TestASpentBudgetMovesToTheClassesThatMiss(t *testing.T) {
 		}
 	}
 	churn(a, 300, 100)
-	require.Greater(t, k.capacity(slab(in.slab), a), sizeclass.Batch(a))
+	require.Greater(t, slab(in.slab).capacity(a), sizeclass.Batch(a))
 	churn(b, 300, 200)
-	require.Greater(t, k.capacity(slab(in.slab), b), sizeclass.Batch(b))
+	require.Greater(t, slab(in.slab).capacity(b), sizeclass.Batch(b))
 	spent := in.available
 	for _, c := range []units.ClassID{70, 75, 80} {
 		churn(c, 100, 50)
@@ -252,14 +253,27 @@ func TestASpentBudgetMovesToTheClassesThatMiss(t *testing.T) {
 	empty(t, k)
 }
 
-func TestEnlargeKeepsObjectsOrderAndCapacity(t *testing.T) {
+// contents is what each class of a slab holds, from the bottom, and its capacity.
+func contents(s slab) (objects [sizeclass.NumClasses][]uintptr, capacities needs) {
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		for i := uint32(0); i < s.length(c); i++ {
+			objects[c] = append(objects[c], *s.word(s.begin(c) + i))
+		}
+		capacities[c] = s.capacity(c)
+	}
+	return objects, capacities
+}
+
+func TestANewLayoutKeepsObjectsOrderAndCapacity(t *testing.T) {
 	k := newCache(t, 1, 0)
 	require.True(t, k.populate(0))
 	r := newRand(t)
+	in := k.info(0)
 	var held [sizeclass.NumClasses]int
 	var loose [sizeclass.NumClasses][]uintptr
-	for shift := uint32(minShift + 1); shift <= maxShift; shift++ {
-		for range 3000 {
+	seen := map[uint32]bool{}
+	for range 60 {
+		for range 2000 {
 			c := units.ClassID(1 + r.IntN(30))
 			if len(loose[c]) > 0 && r.IntN(2) == 0 {
 				require.Zero(t, k.freeOn(0, c, loose[c][0]))
@@ -271,92 +285,109 @@ func TestEnlargeKeepsObjectsOrderAndCapacity(t *testing.T) {
 		for c := range loose {
 			held[c] = len(loose[c])
 		}
-		in := k.info(0)
 		old := slab(in.slab)
-		var before [sizeclass.NumClasses][]uintptr
-		var capacities [sizeclass.NumClasses]uint32
-		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-			l := k.layoutOf(old)
-			for i := uint32(l.begin[c]); i < old.load(c).current(); i++ {
-				before[c] = append(before[c], *old.word(i))
-			}
-			capacities[c] = k.capacity(old, c)
+		objects, capacities := contents(old)
+		need := capacities
+		for range r.IntN(4) {
+			need[1+r.IntN(sizeclass.NumClasses-1)] += uint32(r.IntN(1 << r.IntN(15)))
 		}
-		if in.shift >= shift {
-			continue // it grew by itself
-		}
-		k.enlarge(0, in)
-		require.Equal(t, shift, in.shift)
+		in.mu.Lock()
+		ok := k.relayout(0, in, &need)
+		in.mu.Unlock()
+		require.True(t, ok)
 		s := slab(in.slab)
 		require.NotEqual(t, old, s)
+		seen[in.shift] = true
+		nowObjects, nowCapacities := contents(s)
+		require.Equal(t, objects, nowObjects)
+		require.Equal(t, capacities, nowCapacities)
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-			begin := uint32(k.layoutOf(s).begin[c])
-			require.Equal(t, capacities[c], k.capacity(s, c))
-			require.EqualValues(t, len(before[c]), k.length(s, c))
-			for i, p := range before[c] {
-				require.Equal(t, p, *s.word(begin + uint32(i)))
-			}
+			require.GreaterOrEqual(t, s.slots(c), need[c])
+			require.Zero(t, old.load(c), "the old slab's memory is gone")
+			require.Zero(t, old.capacity(c))
+			require.Zero(t, old.length(c))
 		}
 		check(t, k, &held)
-		require.Zero(t, old.load(3), "the old slab's memory is gone")
-		require.Zero(t, k.capacity(old, 3))
-		require.Zero(t, k.length(old, 3))
 	}
-	require.EqualValues(t, maxShift, k.info(0).shift)
-	k.enlarge(0, k.info(0)) // there is no larger one
-	require.EqualValues(t, maxShift, k.info(0).shift)
+	require.Greater(t, len(seen), 2, "slabs of several sizes: %v", seen)
+}
+
+func TestNeedsBeyondTheLargestSlabChangeNothing(t *testing.T) {
+	k := newCache(t, 1, 1<<30)
+	require.True(t, k.populate(0))
+	in := k.info(0)
+	old := in.slab
+	var need needs
+	need[1] = 0x10000
+	require.False(t, k.relayout(0, in, &need))
+	require.Equal(t, old, in.slab)
+	k.outgrow(0, in, 1, 1<<20) // as much as there is room for
+	require.NotEqual(t, old, in.slab)
+	require.EqualValues(t, maxShift, in.shift)
+	require.Greater(t, slab(in.slab).slots(1), uint32(60000))
+	var held [sizeclass.NumClasses]int
 	check(t, k, &held)
 }
 
-func TestAClassThatOutgrowsItsPlaceGetsALargerSlab(t *testing.T) {
+func TestAClassThatOutgrowsItsPlaceGetsRoomForAllItNeeds(t *testing.T) {
 	k := newCache(t, 1, 0)
 	require.True(t, k.populate(0))
 	c := sizeclass.ForMalloc(64)
 	var objects []uintptr
-	for range 3000 {
-		for range 400 {
+	const live = 10000
+	churn := func() uint64 {
+		before := k.info(0).misses()
+		for range live {
 			objects = append(objects, k.allocOn(0, c))
 		}
 		for _, p := range objects {
 			require.Zero(t, k.freeOn(0, c, p))
 		}
 		objects = objects[:0]
-		if k.info(0).shift > minShift {
-			break
-		}
+		return k.info(0).misses() - before
 	}
-	require.Greater(t, k.info(0).shift, uint32(minShift))
+	first := churn()
+	for range 200 {
+		churn()
+	}
+	require.Greater(t, first, uint64(100))
+	require.Zero(t, churn(), "640 KB come and go within the budget")
+	require.LessOrEqual(t, k.info(0).resizes, uint32(8))
 	var held [sizeclass.NumClasses]int
 	check(t, k, &held)
 }
 
-func TestVCPUsThatGrowAtOnceSeeWholeLayouts(t *testing.T) {
-	coreThreads(t)
-	for range long(20) {
-		t.Run("", growAtOnce)
-	}
-}
-
-func growAtOnce(t *testing.T) {
-	k := newCache(t, 4, 0)
-	var wg sync.WaitGroup
-	for v := units.VCPU(0); v < 4; v++ {
+func TestTheLegacyDesignNeverChangesItsSlabs(t *testing.T) {
+	k := new(Cache)
+	pages := &k.Transfer.Central.Pages
+	require.True(t, pages.Init(pageheap.Options{Seed: rand.Uint64()}), "no window")
+	t.Cleanup(pages.Unmap)
+	require.True(t, k.Init(Options{VCPUs: 2, Policy: Static}))
+	for v := units.VCPU(0); v < 2; v++ {
 		require.True(t, k.populate(v))
-		for c := units.ClassID(1); c < 40; c++ {
-			require.Zero(t, k.freeOn(v, c, k.allocOn(v, c)))
+		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+			for range 20 {
+				var objects []uintptr
+				for range 300 {
+					objects = append(objects, k.allocOn(v, c))
+				}
+				for _, p := range objects {
+					require.Zero(t, k.freeOn(v, c, p))
+				}
+			}
 		}
 	}
-	for v := units.VCPU(0); v < 4; v++ {
-		wg.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			for range layouts - 1 {
-				k.enlarge(v, k.info(v))
-			}
-		})
+	for range 3 * idleLooks {
+		k.DrainIdle()
+		k.Balance()
 	}
-	wg.Wait()
 	var held [sizeclass.NumClasses]int
 	check(t, k, &held)
-	require.EqualValues(t, maxShift, k.info(3).shift)
+	var st Stats
+	k.Stats(0, &st)
+	require.Equal(t, LegacyLimit, st.Capacity)
+	require.EqualValues(t, 1<<legacyShift, st.SlabBytes)
+	require.Positive(t, st.Used)
+	require.Zero(t, st.Resizes+st.Drains)
+	empty(t, k)
 }

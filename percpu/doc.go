@@ -7,13 +7,16 @@
 //
 //	word 0..47   headers, 4 bytes a class: index of the first free slot (current), one past the last usable (end)
 //	word 48      an odd word: what a class without slots pops
-//	word 49...   per class: an odd word, then its slots
+//	word 49..72  begins, 2 bytes a class: index of the first slot. The fast paths don't read them
+//	word 73...   per class: an odd word, then its slots
 //
 // Indexes count 8-byte words from the slab's start. A pop that reads an odd word knows the class is empty;
 // addresses are even, so no length has to be compared, and since the odd word is its own address plus one,
-// prefetching through it is harmless. Slabs come in sizes of 16 to 512 KiB; a vCPU starts with the smallest,
-// whose layout puts the classes nearly all requests use on its first page, and moves to the next when a class
-// has outgrown its place.
+// prefetching through it is harmless. Slabs come in sizes of 16 to 512 KiB. A vCPU starts with the smallest,
+// whose layout puts the classes nearly all requests use on its first page. Each slab has a layout of its own: when
+// a class has outgrown its place, the vCPU moves to a slab in which every class has what it has now, this one what
+// it wants, and all a share of the rest. Any class may get what its budget can pay: 10,000 objects of 64 bytes
+// that come and go need 40 % of the budget, and then never miss. A slab that is four times too large shrinks.
 //
 // # Who may touch it
 //
@@ -24,15 +27,22 @@
 // until it puts the address back. So neither "not yet populated" nor "stopped" costs the fast path a test.
 // Without rseq a slab is guarded by its lock instead.
 //
+// A new layout lies in the other one of two places that each vCPU has for each size of slab; the old slab stays
+// mapped, without memory, because a thread that read its address may still look at a header (it finds zeros: no
+// capacity). Only who holds the vCPU's lock may raise a class's end, so that no layout changes under it.
+//
 // # Capacity
 //
 // Each vCPU has a budget in bytes (Limit). Classes take capacity from it as they miss (policy.go) and, once
-// it is spent, from classes of the same vCPU that have not missed lately. Only misses are counted.
+// it is spent, from classes of the same vCPU that have not missed lately. Only misses are counted. Every five
+// seconds Balance moves budget between vCPUs (shuffle.go has the two policies), and DrainIdle takes back what
+// nobody has used for half a minute: objects go to the transfer cache, a whole vCPU's slab to the system.
 //
-// Invariants: available + sum of class size x capacity = capacity of the vCPU; begin <= current <= end;
-// capacity never exceeds the layout's.
+// Invariants: available + sum of class size x capacity = capacity of the vCPU; the sum of the capacities of all
+// vCPUs the process has run on = their number x Limit; begin <= current <= end; capacity never exceeds the
+// layout's.
 //
 // Lock order: a vCPU's lock comes before the transfer cache's and everything below. With rseq the lock is
-// held only while populating, stopping or resizing; nothing below is called with it held except to give a
-// drained slab's objects back. Paper section 5.4.1.
+// held only while populating, stopping, resizing or growing a class; nothing below is called with it held except to
+// give a stopped slab's objects back. No thread holds two vCPUs' locks. Paper section 5.4.1.
 package percpu

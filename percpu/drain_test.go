@@ -24,7 +24,7 @@ func TestDrainGivesBackObjectsAndBudget(t *testing.T) {
 		require.NotZero(t, p)
 		require.Zero(t, k.freeOn(0, c, p))
 	}
-	require.Positive(t, k.usedBytes(slab(k.info(0).slab)))
+	require.Positive(t, slab(k.info(0).slab).used())
 	require.True(t, k.Drain(0))
 	check(t, k, &held)
 	var st Stats
@@ -35,7 +35,9 @@ func TestDrainGivesBackObjectsAndBudget(t *testing.T) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		require.Zero(t, k.Objects(c))
 	}
-	p := k.allocOn(0, 5) // and it goes on
+	require.False(t, st.Populated)
+	require.True(t, k.populate(0)) // and it goes on
+	p := k.allocOn(0, 5)
 	require.True(t, p != 0 && k.freeOn(0, 5, p) == 0)
 	check(t, k, &held)
 	empty(t, k)
@@ -50,25 +52,77 @@ func TestOnlyIdleVCPUsAreDrained(t *testing.T) {
 		}
 	}
 	drains := func() [2]uint32 { return [2]uint32{k.info(0).drains, k.info(1).drains} }
-	k.DrainIdle() // the first look
-	require.Equal(t, [2]uint32{0, 0}, drains())
-	p := k.allocOn(1, 5) // a hit
-	require.EqualValues(t, k.info(1).quiet, k.info(1).misses())
+	var p uintptr
+	for i := range idleLooks {
+		k.DrainIdle()
+		require.Equal(t, [2]uint32{0, 0}, drains())
+		if i == idleLooks/2 {
+			before := k.info(1).misses()
+			p = k.allocOn(1, 5)
+			require.Equal(t, before, k.info(1).misses(), "a hit")
+		}
+	}
 	k.DrainIdle()
 	require.Equal(t, [2]uint32{1, 0}, drains(), "vCPU 1 holds another number of bytes than before")
-	k.DrainIdle()
+	require.Zero(t, k.info(0).slab, "its memory is given back")
+	for range idleLooks {
+		k.DrainIdle()
+	}
 	require.Equal(t, [2]uint32{1, 1}, drains())
-	k.DrainIdle()
-	require.Equal(t, [2]uint32{1, 1}, drains(), "there is nothing left to drain")
+	require.True(t, k.populate(1))
 	require.Zero(t, k.freeOn(1, 5, p))
 	empty(t, k)
+}
+
+func TestIdleClassesOfABusyVCPUAreDrained(t *testing.T) {
+	for _, policy := range []Policy{Demand, Paper} {
+		k := newCache(t, 1, 0)
+		k.policy = policy
+		require.True(t, k.populate(0))
+		fill := func(c units.ClassID) {
+			var objects []uintptr
+			for range 100 {
+				objects = append(objects, k.allocOn(0, c))
+			}
+			for _, p := range objects {
+				require.Zero(t, k.freeOn(0, c, p))
+			}
+		}
+		fill(5)
+		for range 2 * idleLooks {
+			fill(7)
+			k.DrainIdle()
+		}
+		require.Equal(t, policy == Paper, slab(k.info(0).slab).length(5) > 0)
+		require.Equal(t, policy == Paper, slab(k.info(0).slab).capacity(5) > 0)
+		require.Positive(t, slab(k.info(0).slab).length(7))
+		var held [sizeclass.NumClasses]int
+		check(t, k, &held)
+		empty(t, k)
+	}
+}
+
+func TestASlabShrinksWhenItsClassesNeedAQuarterOfIt(t *testing.T) {
+	k := newCache(t, 1, 0)
+	require.True(t, k.populate(0))
+	in := k.info(0)
+	in.mu.Lock()
+	need := needs{3: 40000}
+	require.True(t, k.relayout(0, in, &need))
+	in.mu.Unlock()
+	require.EqualValues(t, maxShift, in.shift)
+	require.Zero(t, k.freeOn(0, 3, k.allocOn(0, 3)))
+	k.DrainIdle()
+	require.EqualValues(t, minShift, in.shift)
+	var held [sizeclass.NumClasses]int
+	check(t, k, &held)
 }
 
 func TestHoldsFindsWhatLiesInSlabsAndNothingElse(t *testing.T) {
 	k := newCache(t, 3, 0)
 	require.True(t, k.populate(2))
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		require.True(t, k.Drain(2)) // the budget is this class's
+		require.True(t, k.Drain(2) && k.populate(2)) // the budget is this class's
 		p := k.allocOn(2, c)
 		require.False(t, k.Holds(c, p))
 		require.Zero(t, k.freeOn(2, c, p))
@@ -146,17 +200,31 @@ func (s *storm) round(seed uint64, round, steps int) {
 		r := rand.New(rand.NewPCG(seed, uint64(1000+round)))
 		for i := 0; !done.Load(); i++ {
 			v := units.VCPU(r.IntN(int(s.k.VCPUs())))
-			switch r.IntN(4) {
+			in := s.k.info(v)
+			switch r.IntN(7) {
 			case 0:
-				s.k.Drain(v)
+				if i%5 == 0 {
+					s.k.Drain(v)
+				}
 			case 1:
 				s.k.DrainIdle()
 			case 2:
 				s.k.Transfer.Plunder()
+			case 3:
+				s.k.Balance()
+			case 4:
+				s.k.carry(&move{v, (v + 1) % units.VCPU(s.k.VCPUs()), r.Int64N(in.capacity/4 + 1)})
+			case 5:
+				c := units.ClassID(1 + r.IntN(12))
+				s.k.outgrow(v, in, c, uint32(r.IntN(1<<r.IntN(16))))
 			default:
-				if i%5 == 0 {
-					s.k.enlarge(v, s.k.info(v))
+				in.mu.Lock()
+				var need needs
+				if in.slab != 0 {
+					s.k.needs(slab(in.slab), &need)
+					s.k.relayout(v, in, &need)
 				}
+				in.mu.Unlock()
 			}
 			sys.Sleep(300e3)
 		}
@@ -169,6 +237,9 @@ func (s *storm) round(seed uint64, round, steps int) {
 func (s *storm) step(g int, r *rand.Rand) {
 	k, held := s.k, &s.held[g]
 	v := units.VCPU(r.IntN(int(k.VCPUs())))
+	if k.stopped(v) {
+		k.ready(v)
+	}
 	c := units.ClassID(1 + r.IntN(12))
 	if r.IntN(4) == 0 {
 		c = units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))

@@ -1,39 +1,44 @@
 package percpu
 
 import (
-	"math/bits"
-	"sync/atomic"
-
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
 const (
-	minShift = 14 // 16 KiB: what a small program's slab may touch at most
-	maxShift = 19 // 512 KiB: indexes of 8-byte words have 16 bits
-	layouts  = maxShift - minShift + 1
+	minShift    = 14 // 16 KiB: what a small program's slab may touch at most
+	maxShift    = 19 // 512 KiB: indexes of 8-byte words have 16 bits
+	legacyShift = 18 // 256 KiB, the fixed slab of the legacy design
+	shifts      = maxShift - minShift + 1
 
 	headerWords = 48 // room for 96 classes of 4 bytes
 	emptyWord   = headerWords
-	firstWord   = headerWords + 1
+	beginWord   = headerWords + 1
+	beginWords  = 24 // room for 96 indexes of 2 bytes
+	firstWord   = beginWord + beginWords
 
 	wordBytes = 8
 )
 
-const _ = uint(2*headerWords - sizeclass.NumClasses)
+const _ = uint(4*beginWords - sizeclass.NumClasses - 1)
 
 // emptyHeader is the header of a class without slots: its pop reads the odd word 48.
-const emptyHeader = header(firstWord | firstWord<<16)
+const emptyHeader = header((emptyWord + 1) | (emptyWord+1)<<16)
 
-// layout says where each class's slots begin in slabs of one size, and how many there are.
-type layout struct {
-	ready uint32 // stored last: whoever sees it may read the rest
-	begin [sizeclass.NumClasses]uint16
-	slots [sizeclass.NumClasses]uint16
+// begins says where each class's slots begin in a slab. Between the slots of two classes lies the odd word of
+// the second.
+type begins [sizeclass.NumClasses + 1]uint16
+
+func (b *begins) slots(c units.ClassID) uint32 {
+	from, to := uint32(b[c])+1, uint32(b[c+1])
+	return to - min(from, to)
 }
 
-// weight shares out a slab's words. More than 90 % of requests are of the smallest classes, and a slot of a
-// large class is rarely paid for by the byte budget.
+// needs is how many slots each class must get in a new layout.
+type needs [sizeclass.NumClasses]uint32
+
+// weight shares out a slab's words before anything is known. More than 90 % of requests are of the smallest
+// classes, and a slot of a large class is rarely paid for by the byte budget.
 func weight(size uint32) uint32 {
 	switch {
 	case size <= 144:
@@ -45,41 +50,46 @@ func weight(size uint32) uint32 {
 	}
 }
 
-// fill computes the layout of slabs of 1<<shift bytes. A class gets no more slots than the budget of limit
-// bytes could ever fill.
-func (l *layout) fill(shift uint, limit units.Bytes) {
+// overhead is how many words of a slab hold no object: headers, begins, and the odd words.
+const overhead = firstWord + sizeclass.NumClasses
+
+// fit is the smallest slab with room for the needs and a quarter more; the largest, if they don't leave that.
+func fit(need *needs) uint32 {
 	total := uint32(0)
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		total += weight(sizeclass.Of(c).Size)
+	for c := range need {
+		total += need[c]
 	}
-	words := uint32(1)<<(shift-3) - firstWord - sizeclass.NumClasses
+	shift := uint32(minShift)
+	for shift < maxShift && overhead+total+total/4 > 1<<(shift-3) {
+		shift++
+	}
+	return shift
+}
+
+// arrange lays out a slab of 1<<shift bytes: each class gets the slots it needs, and a share of the rest by its
+// weight and by what it needs, but no more slots than budget bytes could ever fill. It reports false, with b
+// undefined, when the needs don't fit.
+func (b *begins) arrange(shift uint32, need *needs, budget units.Bytes) bool {
+	total, weights := uint32(0), uint64(0)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		total += need[c]
+		weights += uint64(need[c] + weight(sizeclass.Of(c).Size))
+	}
+	// One past the last slot has 16 bits: the largest slab's last word stays unused.
+	words := min(uint32(1)<<(shift-3), 0xffff)
+	if overhead+total > words {
+		return false
+	}
+	spare := uint64(words - overhead - total)
 	at := uint32(firstWord)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		size := sizeclass.Of(c).Size
-		n := min(words*weight(size)/total, uint32(limit)/size)
+		n := need[c] + uint32(spare*uint64(need[c]+weight(size))/weights)
+		n = max(min(n, uint32(budget)/size), need[c])
 		at++ // the odd word
-		l.begin[c], l.slots[c] = uint16(at), uint16(n)
+		b[c] = uint16(at)
 		at += n
 	}
-	atomic.StoreUint32(&l.ready, 1)
-}
-
-// layoutOf is the layout of slab s. A slab's address tells its size, so that whoever read the address has the
-// layout that goes with it, even if the vCPU moves to a larger slab meanwhile.
-func (k *Cache) layoutOf(s slab) *layout {
-	off := uint64(uintptr(s)-k.slabs.Base()) & (1<<areaShift - 1)
-	return &k.layouts[uint(bits.TrailingZeros64(off)-minShift)%layouts]
-}
-
-// layoutFor is the layout of slabs of 1<<shift bytes, computed when first asked for: small programs use one.
-func (k *Cache) layoutFor(shift uint32) *layout {
-	l := &k.layouts[(shift-minShift)%layouts]
-	if atomic.LoadUint32(&l.ready) == 0 {
-		k.layoutMu.Lock()
-		if l.ready == 0 {
-			l.fill(uint(shift), k.limit)
-		}
-		k.layoutMu.Unlock()
-	}
-	return l
+	b[0], b[sizeclass.NumClasses] = 0, uint16(at+1)
+	return true
 }

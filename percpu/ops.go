@@ -31,7 +31,10 @@ func (k *Cache) push(v units.VCPU, c units.ClassID, objects []uintptr) int {
 	}
 	in := k.info(v)
 	in.mu.Lock()
-	n := slab(in.slab).push(c, objects)
+	n := 0
+	if in.slab != 0 {
+		n = slab(in.slab).push(c, objects)
+	}
 	in.mu.Unlock()
 	return n
 }
@@ -45,7 +48,11 @@ func (k *Cache) popN(v units.VCPU, c units.ClassID, out []uintptr, n int) int {
 	}
 	in := k.info(v)
 	in.mu.Lock()
-	n = slab(in.slab).pop(c, out, n)
+	if in.slab != 0 {
+		n = slab(in.slab).pop(c, out, n)
+	} else {
+		n = 0
+	}
 	in.mu.Unlock()
 	return n
 }
@@ -53,7 +60,7 @@ func (k *Cache) popN(v units.VCPU, c units.ClassID, out []uintptr, n int) int {
 // swapHeader stores a header if the caller runs on the vCPU of slab s and the header is still old.
 func (k *Cache) swapHeader(v units.VCPU, s slab, c units.ClassID, old, new header) bool {
 	if !k.locked() {
-		return sys.CallC(k.seq.Store, uintptr(c), uintptr(s), uintptr(old), uintptr(new)) != 0
+		return k.swapOwn(s, c, old, new)
 	}
 	in := k.info(v)
 	in.mu.Lock()
@@ -63,6 +70,11 @@ func (k *Cache) swapHeader(v units.VCPU, s slab, c units.ClassID, old, new heade
 	}
 	in.mu.Unlock()
 	return ok
+}
+
+// swapOwn is swapHeader by a restartable sequence.
+func (k *Cache) swapOwn(s slab, c units.ClassID, old, new header) bool {
+	return sys.CallC(k.seq.Store, uintptr(c), uintptr(s), uintptr(old), uintptr(new)) != 0
 }
 
 const (

@@ -2,8 +2,8 @@ package percpu
 
 // The adaptive part: how a class's capacity follows its misses. Pure functions over plain numbers.
 
-// event is one miss of a class, and what is remembered of the last: whether it was an overflow and how many
-// of the same kind came in a row.
+// history is what is remembered of a class's misses: whether the last was an overflow and how many of the same
+// kind came before it in a row.
 type history uint32
 
 const (
@@ -30,24 +30,32 @@ func (h history) after(overflow bool) history {
 	return h
 }
 
-// growth is by how many objects a class of capacity (of at most limit) should grow on a miss. Alternating
-// underflows and overflows prove that a list one batch larger would have absorbed both. Up to two batches a
-// class grows a little at every miss, so that one batch in and one out leave it half full.
-func growth(h history, overflow bool, capacity, limit, batch uint32) uint32 {
-	if capacity >= limit {
-		return 0
-	}
-	room := limit - capacity
+const (
+	// streamSuccessive underflows in a row are a program that builds something: larger batches serve it
+	// better than the two that a class otherwise may have unless misses alternate.
+	streamSuccessive = 4
+	// streamBytes bounds what a class may hold for that reason alone: half of what one batch of the largest
+	// class has.
+	streamBytes = 32 << 10
+)
+
+// growth is by how many objects of size bytes a class of the given capacity should grow on a miss.
+//
+// An underflow after overflows proves that a longer list would have absorbed both: by the objects spilled in that
+// run of overflows (0: unknown), of which at least a batch is believed, and no more than would double the list.
+// Up to two batches a class grows a little at every miss, so that one batch in and one out leave it half full.
+func growth(h history, overflow bool, capacity, batch, spilled, size uint32) uint32 {
 	switch {
 	case !overflow && h.wasOverflow():
-		return min(batch, room)
-	case capacity >= 2*batch:
-		return 0
+		return max(batch, min(spilled, capacity))
 	case !overflow && capacity < batch:
-		return min(batch-capacity, room)
-	default:
+		return batch - capacity
+	case capacity < 2*batch:
 		return 1
+	case !overflow && h.successive() >= streamSuccessive && (capacity+batch)*size <= streamBytes:
+		return batch
 	}
+	return 0
 }
 
 // target is how many objects a miss should move, the one that missed included: about half the capacity, but

@@ -37,31 +37,35 @@ func TestHistoryCountsEventsOfOneKindInARow(t *testing.T) {
 }
 
 func TestGrowth(t *testing.T) {
-	const batch, limit = 32, 200
+	const batch = 32
 	for _, c := range []struct {
-		name            string
-		h               history
-		overflow        bool
-		capacity, limit uint32
-		want            uint32
+		name                    string
+		h                       history
+		overflow                bool
+		capacity, spilled, size uint32
+		want                    uint32
 	}{
-		{"the first underflow jumps to a batch", past(false, 0), false, 0, limit, batch},
-		{"an underflow below a batch jumps there", past(false, 3), false, 20, limit, 12},
-		{"an underflow from a batch on grows by one", past(false, 1), false, 32, limit, 1},
-		{"the last by one", past(false, 1), false, 63, limit, 1},
-		{"not beyond two batches", past(false, 1), false, 64, limit, 0},
-		{"an overflow grows by one", past(false, 1), true, 0, limit, 1},
-		{"up to two batches", past(true, 1), true, 63, limit, 1},
-		{"no further", past(true, 1), true, 64, limit, 0},
-		{"an underflow after an overflow grows by a batch", past(true, 0), false, 64, limit, batch},
-		{"an overflow after an underflow does not", past(false, 0), true, 64, limit, 0},
-		{"as far as the limit", past(true, 0), false, 190, limit, 10},
-		{"and not beyond", past(true, 0), false, 200, limit, 0},
-		{"a limit below a batch", past(false, 0), false, 0, 5, 5},
-		{"a limit below a batch, reached", past(false, 0), false, 5, 5, 0},
-		{"no limit, no growth", past(true, 0), false, 0, 0, 0},
+		{"the first underflow jumps to a batch", past(false, 0), false, 0, 0, 64, batch},
+		{"an underflow below a batch jumps there", past(false, 3), false, 20, 0, 64, 12},
+		{"an underflow from a batch on grows by one", past(false, 1), false, 32, 0, 64, 1},
+		{"the last by one", past(false, 1), false, 63, 0, 64, 1},
+		{"not beyond two batches", past(false, 1), false, 64, 0, 64, 0},
+		{"an overflow grows by one", past(false, 1), true, 0, 0, 64, 1},
+		{"up to two batches", past(true, 1), true, 63, 0, 64, 1},
+		{"no further", past(true, 1), true, 64, 0, 64, 0},
+		{"however many in a row", past(true, 10), true, 64, 0, 64, 0},
+		{"an underflow after an overflow grows by a batch", past(true, 0), false, 64, 0, 64, batch},
+		{"a little spilt is a batch", past(true, 0), false, 64, 20, 64, batch},
+		{"what was spilt is wanted back", past(true, 0), false, 64, 50, 64, 50},
+		{"but no more than doubles", past(true, 0), false, 64, 500, 64, 64},
+		{"an overflow after an underflow does not grow", past(false, 0), true, 64, 500, 64, 0},
+		{"a stream of small objects grows", past(false, 4), false, 64, 0, 64, batch},
+		{"a shorter one does not", past(false, 3), false, 64, 0, 64, 0},
+		{"up to 32 KiB", past(false, 9), false, 480, 0, 64, batch},
+		{"and not beyond", past(false, 9), false, 481, 0, 64, 0},
+		{"larger objects have that at once", past(false, 9), false, 64, 0, 1024, 0},
 	} {
-		require.Equal(t, c.want, growth(c.h, c.overflow, c.capacity, c.limit, batch), c.name)
+		require.Equal(t, c.want, growth(c.h, c.overflow, c.capacity, batch, c.spilled, c.size), c.name)
 	}
 }
 
@@ -81,11 +85,11 @@ func TestPoliciesStayWithinTheirBounds(t *testing.T) {
 	for batch := uint32(2); batch <= 32; batch++ {
 		for capacity := uint32(0); capacity < 300; capacity++ {
 			for s := uint32(0); s <= maxSuccessive; s++ {
-				for _, limit := range []uint32{0, 1, 5, 40, 300} {
+				for _, spilled := range []uint32{0, 1, 5, 40, 300} {
 					for _, over := range []bool{false, true} {
-						n := growth(past(!over, s), over, min(capacity, limit), limit, batch)
-						if n > batch || min(capacity, limit)+n > limit {
-							t.Fatalf("grows by %d: batch %d, capacity %d, limit %d", n, batch, capacity, limit)
+						n := growth(past(!over, s), over, capacity, batch, spilled, 64)
+						if n > max(batch, capacity) {
+							t.Fatalf("grows by %d: batch %d, capacity %d, spilled %d", n, batch, capacity, spilled)
 						}
 					}
 				}
@@ -98,32 +102,68 @@ func TestPoliciesStayWithinTheirBounds(t *testing.T) {
 	}
 }
 
+// checkLayout holds a layout's invariants.
+func checkLayout(t testing.TB, b *begins, shift uint32, need *needs, budget units.Bytes) {
+	t.Helper()
+	free := uint32(firstWord)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		require.Equal(t, free+1, uint32(b[c]), "one odd word and nothing else lies before the slots")
+		n := b.slots(c)
+		require.GreaterOrEqual(t, n, need[c])
+		if n > need[c] {
+			require.LessOrEqual(t, units.Bytes(n)*sizeclass.Size(c), budget)
+		}
+		free = uint32(b[c]) + n
+	}
+	require.LessOrEqual(t, free, uint32(1)<<(shift-3))
+	require.LessOrEqual(t, free, uint32(0xffff), "one past the last slot has 16 bits")
+}
+
 func TestLayoutsFitTheirSlabsAndLeaveRoomForTheOddWords(t *testing.T) {
+	var none needs
 	for _, limit := range []units.Bytes{units.MaxSmall, DefaultLimit, LegacyLimit, 1 << 30} {
-		var before layout
-		for shift := uint(minShift); shift <= maxShift; shift++ {
-			var l layout
-			l.fill(shift, limit)
-			free := uint32(firstWord)
+		var before begins
+		for shift := uint32(minShift); shift <= maxShift; shift++ {
+			var b begins
+			require.True(t, b.arrange(shift, &none, limit))
+			checkLayout(t, &b, shift, &none, limit)
 			for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-				begin, n := uint32(l.begin[c]), uint32(l.slots[c])
-				require.Equal(t, free+1, begin, "one odd word and nothing else lies before the slots")
-				require.GreaterOrEqual(t, n, uint32(1))
-				require.LessOrEqual(t, units.Bytes(n)*sizeclass.Size(c), limit)
-				require.GreaterOrEqual(t, l.slots[c], before.slots[c], "no class loses slots in a larger slab")
-				free = begin + n
+				require.Positive(t, b.slots(c))
+				require.GreaterOrEqual(t, b.slots(c), before.slots(c), "no class loses slots in a larger slab")
 			}
-			require.LessOrEqual(t, free, uint32(1)<<(shift-3))
-			require.LessOrEqual(t, free, uint32(0xffff), "one past the last slot has 16 bits")
-			require.NotZero(t, l.ready)
-			before = l
+			before = b
+		}
+	}
+}
+
+func TestLayoutsHaveWhatEachClassNeeds(t *testing.T) {
+	r := newRand(t)
+	for range 2000 {
+		var need needs
+		for range r.IntN(20) {
+			need[1+r.IntN(sizeclass.NumClasses-1)] = uint32(r.IntN(1 << r.IntN(17)))
+		}
+		total := uint32(0)
+		for c := range need {
+			total += need[c]
+		}
+		shift, budget := fit(&need), units.Bytes(1)<<(18+r.IntN(10))
+		var b begins
+		if !b.arrange(shift, &need, budget) {
+			require.EqualValues(t, maxShift, shift, "a smaller slab always has room")
+			require.Greater(t, overhead+total, uint32(0xffff))
+			continue
+		}
+		checkLayout(t, &b, shift, &need, budget)
+		if shift > minShift {
+			require.Greater(t, overhead+total+total/4, uint32(1)<<(shift-4), "no smaller one would do")
 		}
 	}
 }
 
 func TestTheClassesOfNearlyAllRequestsLieOnTheFirstSlabsFirstPages(t *testing.T) {
-	var l layout
-	l.fill(minShift, DefaultLimit)
+	var b begins
+	require.True(t, b.arrange(minShift, new(needs), DefaultLimit))
 	c := sizeclass.ForMalloc(64)
-	require.LessOrEqual(t, (int(l.begin[c])+int(l.slots[c]))*wordBytes, 4096)
+	require.LessOrEqual(t, (int(b[c])+int(b.slots(c)))*wordBytes, 4096)
 }

@@ -3,108 +3,99 @@ package percpu
 import (
 	"sync/atomic"
 
-	"github.com/vcmalloc/vcmalloc/centralfreelist"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// outgrownMax is how often classes may miss at their layout's limit before the slab is laid out anew: the
-// move costs a fence (some microseconds, an interrupt on each busy CPU) and first touches of new pages.
-const outgrownMax = 256
+// A new layout costs a fence (some microseconds, an interrupt on each busy CPU), a copy of the slab and first
+// touches of new pages. So classes must have wanted outgrownMax batches that their layout had no room for, over
+// relayoutMisses misses.
+const (
+	outgrownMax    = 32
+	relayoutMisses = 256
+)
 
-// enlarge moves vCPU v to the next larger slab, objects and capacities included.
-func (k *Cache) enlarge(v units.VCPU, in *info) {
+// outgrow gives vCPU v a slab in which class c has room for want objects, if one can be made. The vCPU's own
+// threads call it, on a miss.
+func (k *Cache) outgrow(v units.VCPU, in *info, c units.ClassID, want uint32) {
 	if !in.mu.TryLock() {
 		return
 	}
-	in.outgrown = 0
-	shift := in.shift + 1
-	if shift > maxShift || in.slab == 0 || !k.canStop() {
-		in.mu.Unlock()
-		return
-	}
-	to := k.layoutFor(shift)
-	next := k.newSlab(v, shift)
-	if next == 0 || !k.stop(v) {
-		in.mu.Unlock()
-		return
-	}
-	old := slab(in.slab)
-	from := k.layoutOf(old)
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		h := old.load(c)
-		if h.end() == firstWord {
-			continue
+	in.outgrown, in.laidOut = 0, in.misses()
+	if in.slab != 0 {
+		var need needs
+		used := k.needs(slab(in.slab), &need)
+		want = min(want, uint32(atomic.LoadInt64(&in.capacity))/sizeclass.Of(c).Size)
+		want = min(want, need[c]+0xffff-overhead-min(used, 0xffff-overhead))
+		if want > slab(in.slab).slots(c) {
+			need[c] = want
+			k.relayout(v, in, &need)
 		}
-		begin, was := uint32(to.begin[c]), uint32(from.begin[c])
-		next.mark(begin)
-		for i := was; i < h.current(); i++ {
-			*next.word(begin + i - was) = *old.word(i)
-		}
-		next.store(c, makeHeader(begin+h.current()-was, begin+h.end()-was))
 	}
-	atomic.StoreUint32(&in.shift, shift)
-	atomic.StoreUintptr(&in.slab, uintptr(next))
-	k.start(v)
 	in.mu.Unlock()
-	// The old slab stays mapped: a thread that read its address before may still look at a header. Its
-	// memory goes back.
-	sys.Madvise(uintptr(old), 1<<(shift-1), sys.MadvDontNeed)
 }
 
-// Drain empties the slab of vCPU v into the transfer caches and takes its classes' capacity back into the
-// budget. It reports whether it could.
-func (k *Cache) Drain(v units.VCPU) bool {
-	in := k.info(v)
-	in.mu.Lock()
-	if in.slab == 0 || !k.stop(v) {
-		in.mu.Unlock()
+// needs fills in what the classes of slab s have now, and returns the sum.
+func (k *Cache) needs(s slab, need *needs) (total uint32) {
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		need[c] = s.capacity(c)
+		total += need[c]
+	}
+	return total
+}
+
+// relayout moves vCPU v to a slab that fits the needs, objects and capacities included. Preconditions: the caller
+// holds the vCPU's lock, without which no class grows; each class needs at least its capacity.
+func (k *Cache) relayout(v units.VCPU, in *info, need *needs) bool {
+	shift, place := fit(need), 1-in.place
+	next := k.newSlab(v, in, shift, place, need)
+	if next == 0 {
 		return false
 	}
-	var buf [centralfreelist.MaxBatch]uintptr
-	s := slab(in.slab)
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		bytes := int64(k.capacity(s, c)) * int64(sizeclass.Size(c))
-		for {
-			n := s.pop(c, buf[:], len(buf))
-			if n == 0 {
-				break
-			}
-			k.Transfer.Insert(c, buf[:n])
-		}
-		s.store(c, emptyHeader)
-		k.giveBack(in, bytes)
+	if !k.stop(v) {
+		sys.Madvise(uintptr(next), 1<<shift, sys.MadvDontNeed)
+		return false
 	}
-	in.drains++
+	old, was := slab(in.slab), in.shift
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		h := old.load(c)
+		if h == emptyHeader {
+			continue
+		}
+		to, from := next.begin(c), old.begin(c)
+		next.mark(to)
+		sys.Copy(uintptr(next)+uintptr(to)*wordBytes, uintptr(old)+uintptr(from)*wordBytes, uintptr(h.current()-from)*wordBytes)
+		next.store(c, makeHeader(to+h.current()-from, to+h.end()-from))
+	}
+	atomic.StoreUint32(&in.shift, shift)
+	in.place = place
+	atomic.StoreUintptr(&in.slab, uintptr(next))
 	k.start(v)
-	in.mu.Unlock()
+	// The old slab stays mapped: a thread that read its address before may still look at a header. Its memory
+	// goes back, while the lock keeps others from laying out a slab there.
+	sys.Madvise(uintptr(old), 1<<was, sys.MadvDontNeed)
+	in.resizes++
 	return true
 }
 
-// DrainAll drains every populated vCPU.
-func (k *Cache) DrainAll() {
-	for v := units.VCPU(0); uintptr(v) < k.vcpus; v++ {
-		if atomic.LoadUintptr(&k.info(v).slab) != 0 {
-			k.Drain(v)
+// newSlab maps a slab without objects and without capacity in the given one of the vCPU's two places.
+func (k *Cache) newSlab(v units.VCPU, in *info, shift, place uint32, need *needs) slab {
+	a := k.area(v, shift, place)
+	bit := uint32(1) << (shift - minShift + shifts*place)
+	if in.mapped&bit == 0 {
+		if !k.Transfer.Central.Pages.MapMetadata(a, 1<<shift) {
+			return 0
 		}
+		in.mapped |= bit
 	}
-}
-
-// DrainIdle drains the vCPUs that have not missed since the last call and hold as many bytes as then. Call it
-// rarely (30 s): a drain empties a whole cache and must hit only those nobody uses. One that is used without
-// ever missing shows by what it holds, most of the time.
-func (k *Cache) DrainIdle() {
-	for v := units.VCPU(0); uintptr(v) < k.vcpus; v++ {
-		in := k.info(v)
-		s := slab(atomic.LoadUintptr(&in.slab))
-		if s == 0 {
-			continue
-		}
-		m, used := in.misses(), uint64(k.usedBytes(s))
-		if m == in.quiet && used == in.still && used > 0 {
-			k.Drain(v)
-		}
-		in.quiet, in.still = m, used
+	s := slab(a)
+	if !s.begins().arrange(shift, need, units.Bytes(in.capacity)) {
+		return 0
 	}
+	s.mark(emptyWord + 1)
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		s.store(c, emptyHeader)
+	}
+	return s
 }

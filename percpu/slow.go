@@ -39,20 +39,30 @@ func (k *Cache) single(c units.ClassID) uintptr {
 	return one[0]
 }
 
-func (k *Cache) refill(v units.VCPU, c units.ClassID) uintptr {
+// rounds bounds how many transfers one miss makes: 256 objects, some microseconds.
+const rounds = 4
+
+func (k *Cache) refill(v units.VCPU, c units.ClassID) (p uintptr) {
 	in := k.info(v)
 	in.underflows++
-	want := k.adapt(v, in, c, false)
+	want := int(k.adapt(v, in, c, false))
 	var buf [centralfreelist.MaxBatch]uintptr
-	got := k.Transfer.Remove(c, buf[:], min(int(want), len(buf)))
-	if got == 0 {
-		return 0
+	for round := 0; round < rounds && want > 0; round++ {
+		got := k.Transfer.Remove(c, buf[:], min(want, len(buf)))
+		if got == 0 {
+			break
+		}
+		rest := buf[:got]
+		if p == 0 {
+			p, rest = buf[0], buf[1:got]
+		}
+		if n := k.push(v, c, rest); n < len(rest) { // moved to another CPU, or the slab was stopped meanwhile
+			k.Transfer.Insert(c, rest[n:])
+			break
+		}
+		want -= got
 	}
-	rest := buf[1:got]
-	if n := k.push(v, c, rest); n < len(rest) { // moved to another CPU, or the slab was stopped meanwhile
-		k.Transfer.Insert(c, rest[n:])
-	}
-	return buf[0]
+	return p
 }
 
 // Free takes object p of class c back. It returns a pointer that turned out not to be an object handed out
@@ -75,63 +85,115 @@ func (k *Cache) freeOn(v units.VCPU, c units.ClassID, p uintptr) (bad uintptr) {
 	}
 	in := k.info(v)
 	in.overflows++
-	n := min(int(k.adapt(v, in, c, true)), len(buf))
-	n = 1 + k.popN(v, c, buf[1:], n-1)
-	return k.Transfer.Insert(c, buf[:n])
+	want := int(k.adapt(v, in, c, true))
+	n := 1
+	for round := 0; round < rounds; round++ {
+		n += k.popN(v, c, buf[n:], min(want, len(buf))-n)
+		if b := k.Transfer.Insert(c, buf[:n]); b != 0 {
+			bad = b
+		}
+		in.class[c].spilled += uint32(n)
+		if want -= n; n < len(buf) || want == 0 {
+			break
+		}
+		n = 0
+	}
+	return bad
 }
 
 // adapt lets class c of vCPU v grow as its miss deserves and returns how many objects to move.
 func (k *Cache) adapt(v units.VCPU, in *info, c units.ClassID, overflow bool) uint32 {
-	batch := sizeclass.Batch(c)
-	s := slab(atomic.LoadUintptr(&in.slab))
-	limit := uint32(k.layoutOf(s).slots[c])
-	capacity := k.capacity(s, c)
 	ci := &in.class[c]
-	ci.last = uint32(in.misses())
-	if capacity == limit && in.shift < maxShift && units.Bytes(limit+1)*sizeclass.Size(c) <= k.limit {
-		in.outgrown++
-		if in.outgrown > outgrownMax {
-			k.enlarge(v, in)
-		}
+	ci.last, ci.busy = uint32(in.misses()), true
+	s := slab(atomic.LoadUintptr(&in.slab))
+	if s == 0 { // released this moment
+		return 1
 	}
-	if n := growth(ci.history, overflow, capacity, limit, batch); n > 0 {
+	batch, size, capacity := sizeclass.Batch(c), sizeclass.Of(c).Size, s.capacity(c)
+	spilled := ci.spilled
+	if k.policy == Static {
+		spilled = 0
+	}
+	n := growth(ci.history, overflow, capacity, batch, spilled, size)
+	if limit := s.slots(c); capacity+n > limit {
+		k.cramped(v, in, c, limit, capacity+n)
+		// The slab may be another one now.
+		if s = slab(atomic.LoadUintptr(&in.slab)); s != 0 {
+			limit = s.slots(c)
+		}
+		n = min(n, limit-min(capacity, limit))
+	}
+	if n > 0 {
 		capacity += k.grow(v, in, c, n)
+	}
+	if !overflow || !ci.history.wasOverflow() {
+		ci.spilled = 0
 	}
 	ci.history = ci.history.after(overflow)
 	return target(ci.history, capacity, batch)
 }
 
-// capacity is how many objects of class c slab s may hold now.
-func (k *Cache) capacity(s slab, c units.ClassID) uint32 {
-	end, begin := s.load(c).end(), uint32(k.layoutOf(s).begin[c])
-	return end - min(end, begin) // no slots yet, or a slab that was given up: less than begin
+// cramped notes that class c wanted more slots than its layout's limit, and lays the slab out anew when that has
+// happened often enough.
+func (k *Cache) cramped(v units.VCPU, in *info, c units.ClassID, limit, want uint32) {
+	size, batch := sizeclass.Of(c).Size, sizeclass.Batch(c)
+	if k.policy == Static || int64(limit+1)*int64(size) > atomic.LoadInt64(&in.capacity) {
+		return
+	}
+	in.outgrown += 1 + (want-limit)/batch
+	if in.outgrown >= outgrownMax && in.misses()-in.laidOut >= relayoutMisses {
+		k.outgrow(v, in, c, max(want, 2*batch))
+	}
 }
 
 // grow raises the capacity of class c by up to n objects, paid for from the vCPU's budget or by its other
-// classes, and returns by how many. The slab may be exchanged, drained or enlarged meanwhile: then the
-// header is no longer what was read, or the slab no longer the vCPU's, and nothing changes.
+// classes, and returns by how many. The vCPU's lock keeps the layout as it is meanwhile; who finds it held does
+// without.
 func (k *Cache) grow(v units.VCPU, in *info, c units.ClassID, n uint32) uint32 {
 	size := int64(sizeclass.Size(c))
-	got := k.take(in, int64(n)*size)
-	if got < int64(n)*size {
-		k.steal(v, in, c, int64(n)*size-got)
-		got += k.take(in, int64(n)*size-got)
+	want := int64(n) * size
+	got := k.take(in, want)
+	if got < want {
+		k.steal(v, in, c, want-got)
+		got += k.take(in, want-got)
+		in.refused += want - got
 	}
-	s := slab(atomic.LoadUintptr(&in.slab))
-	l := k.layoutOf(s)
-	begin := uint32(l.begin[c])
+	n = 0
+	if k.locked() {
+		in.mu.Lock()
+		n = k.extend(in, c, uint32(got/size))
+		in.mu.Unlock()
+	} else if in.mu.TryLock() {
+		n = k.extend(in, c, uint32(got/size))
+		in.mu.Unlock()
+	}
+	k.giveBack(in, got-int64(n)*size)
+	return n
+}
+
+// extend raises the capacity of class c by up to n objects, as far as the layout goes. The header may change under
+// it: then it does nothing. Preconditions: the caller holds the vCPU's lock.
+func (k *Cache) extend(in *info, c units.ClassID, n uint32) uint32 {
+	s := slab(in.slab)
+	if s == 0 || n == 0 {
+		return 0
+	}
 	h := s.load(c)
-	from := h
-	if h.end() == firstWord {
+	from, begin := h, s.begin(c)
+	if h == emptyHeader {
 		s.mark(begin)
 		from = makeHeader(begin, begin)
 	}
-	n = min(uint32(got/size), begin+uint32(l.slots[c])-from.end())
+	n = min(n, begin+s.slots(c)-from.end())
 	next := makeHeader(from.current(), from.end()+n)
-	if n > 0 && !k.swapHeader(v, s, c, h, next) {
-		n = 0
+	if n == 0 {
+		return 0
 	}
-	k.giveBack(in, got-int64(n)*size)
+	if k.locked() {
+		s.store(c, next)
+	} else if !k.swapOwn(s, c, h, next) {
+		return 0
+	}
 	return n
 }
 
@@ -166,6 +228,9 @@ const (
 // unused capacity first, then objects.
 func (k *Cache) steal(v units.VCPU, in *info, except units.ClassID, n int64) {
 	s := slab(atomic.LoadUintptr(&in.slab))
+	if s == 0 {
+		return
+	}
 	now := uint32(in.misses())
 	evicted := 0
 	for i := 0; i < sizeclass.NumClasses && n > 0; i++ {
@@ -184,6 +249,7 @@ func (k *Cache) steal(v units.VCPU, in *info, except units.ClassID, n int64) {
 		}
 		cut := min(want, h.end()-h.current())
 		if cut > 0 && k.swapHeader(v, s, c, h, makeHeader(h.current(), h.end()-cut)) {
+			in.steals++
 			k.giveBack(in, int64(cut)*size)
 			n -= int64(cut) * size
 		}

@@ -3,58 +3,48 @@ package percpu
 import (
 	"sync/atomic"
 
-	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// Stats of one vCPU; sizes in bytes.
+// Stats of one vCPU; sizes in bytes. Misses, drains and the rest are counts since the process began.
 type Stats struct {
-	Populated            bool
+	Populated            bool        // it has a slab now; what follows outlives the slab
 	SlabBytes            units.Bytes // of address space; what is touched is less
 	Used                 units.Bytes // in cached objects
-	Capacity, Available  units.Bytes
+	Capacity, Available  units.Bytes // the budget, and what of it no class has
+	Refused              units.Bytes // what classes wanted to grow by beyond the budget
 	Underflows, Overflow uint64
-	Drains               uint32
+	Drains, Resizes      uint32 // of the whole cache; of the slab
+	Steals               uint32 // how often a class lost capacity to another
 }
 
-// Stats reads the counters of vCPU v. While the vCPU is in use they are approximate.
+// Stats reads the counters of vCPU v. While the vCPU is in use they are approximate. A vCPU the process never ran on
+// has no capacity.
 func (k *Cache) Stats(v units.VCPU, out *Stats) {
 	in := k.info(v)
-	*out = Stats{}
-	s := slab(atomic.LoadUintptr(&in.slab))
-	if s == 0 {
-		return
+	*out = Stats{
+		Capacity:  units.Bytes(max(atomic.LoadInt64(&in.capacity), 0)),
+		Available: units.Bytes(max(atomic.LoadInt64(&in.available), 0)), Refused: units.Bytes(in.refused),
+		Underflows: in.underflows, Overflow: in.overflows, Drains: in.drains, Resizes: in.resizes, Steals: in.steals,
 	}
-	*out = Stats{Populated: true, SlabBytes: 1 << in.shift, Used: k.usedBytes(s), Capacity: units.Bytes(in.capacity),
-		Available: units.Bytes(max(atomic.LoadInt64(&in.available), 0)), Underflows: in.underflows, Overflow: in.overflows, Drains: in.drains}
+	if s := slab(atomic.LoadUintptr(&in.slab)); s != 0 {
+		out.Populated, out.SlabBytes, out.Used = true, 1<<atomic.LoadUint32(&in.shift), s.used()
+	}
 }
 
 // Objects is how many objects of class c all slabs hold.
-func (k *Cache) Objects(c units.ClassID) (n uint32) {
-	for v := units.VCPU(0); uintptr(v) < k.vcpus; v++ {
+func (k *Cache) Objects(c units.ClassID) (sum uint32) {
+	for v, n := units.VCPU(0), k.used(); v < n; v++ {
 		if s := slab(atomic.LoadUintptr(&k.info(v).slab)); s != 0 {
-			n += k.length(s, c)
+			sum += s.length(c)
 		}
 	}
-	return n
-}
-
-// length is how many objects of class c slab s holds.
-func (k *Cache) length(s slab, c units.ClassID) uint32 {
-	current, begin := s.load(c).current(), uint32(k.layoutOf(s).begin[c])
-	return current - min(current, begin)
-}
-
-func (k *Cache) usedBytes(s slab) (n units.Bytes) {
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		n += units.Bytes(k.length(s, c)) * sizeclass.Size(c)
-	}
-	return n
+	return sum
 }
 
 // Holds reports whether object p of class c stands in some slab: a check for pointers under suspicion.
 func (k *Cache) Holds(c units.ClassID, p uintptr) bool {
-	for v := units.VCPU(0); uintptr(v) < k.vcpus; v++ {
+	for v, n := units.VCPU(0), k.used(); v < n; v++ {
 		s := slab(atomic.LoadUintptr(&k.info(v).slab))
 		if s != 0 && s.holds(c, p) {
 			return true

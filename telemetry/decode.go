@@ -106,10 +106,11 @@ func decode(b *block.Block, now clock) (*Snapshot, error) {
 		}
 	}
 	for i := range b.PerCPU[:b.VCPUs] {
-		if k := &b.PerCPU[i]; k.SlabBytes != 0 {
+		if k := &b.PerCPU[i]; k.Capacity|k.SlabBytes != 0 {
 			s.VCPUs = append(s.VCPUs, VCPU{
 				ID: i, SlabBytes: k.SlabBytes, Used: k.Used, Capacity: k.Capacity, Available: k.Available,
 				Underflows: k.Underflows, Overflows: k.Overflows, Drains: k.Drains,
+				Steals: uint64(k.Steals), Resizes: uint64(k.Resizes),
 			})
 		}
 	}

@@ -25,6 +25,8 @@ var (
 	vcpuSlabDesc      = desc("vcpu_slab_bytes", "Address space of a vCPU's cache.", "vcpu")
 	vcpuMissDesc      = desc("vcpu_misses_total", "Operations a vCPU's cache could not serve.", "vcpu", "operation")
 	vcpuDrainsDesc    = desc("vcpu_drains_total", "How often a vCPU's cache was emptied because the vCPU was idle.", "vcpu")
+	vcpuStealsDesc    = desc("vcpu_steals_total", "How often a class in a vCPU's cache lost capacity to another class or vCPU.", "vcpu")
+	vcpuResizesDesc   = desc("vcpu_resizes_total", "How often a vCPU's slab was laid out anew.", "vcpu")
 )
 
 func describeClasses(ch chan<- *prometheus.Desc) {
@@ -37,7 +39,7 @@ func describeClasses(ch chan<- *prometheus.Desc) {
 
 func describeVCPUs(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		vcpuBytesDesc, vcpuCapacityDesc, vcpuAvailableDesc, vcpuSlabDesc, vcpuMissDesc, vcpuDrainsDesc,
+		vcpuBytesDesc, vcpuCapacityDesc, vcpuAvailableDesc, vcpuSlabDesc, vcpuMissDesc, vcpuDrainsDesc, vcpuStealsDesc, vcpuResizesDesc,
 	} {
 		ch <- d
 	}
@@ -80,5 +82,7 @@ func sendVCPUs(s sink, vcpus []VCPU) {
 		s.counter(vcpuMissDesc, v.Underflows, id, "allocation")
 		s.counter(vcpuMissDesc, v.Overflows, id, "free")
 		s.counter(vcpuDrainsDesc, v.Drains, id)
+		s.counter(vcpuStealsDesc, v.Steals, id)
+		s.counter(vcpuResizesDesc, v.Resizes, id)
 	}
 }

@@ -78,7 +78,7 @@ func TestCollectorSendsRowsOnlyWhenAsked(t *testing.T) {
 	n := func(o CollectorOptions) int { return testutil.CollectAndCount(NewCollector(dir, o)) }
 	plain := n(CollectorOptions{})
 	assert.Equal(t, plain+2*12, n(CollectorOptions{Classes: true}))
-	assert.Equal(t, plain+2*7, n(CollectorOptions{VCPUs: true}))
+	assert.Equal(t, plain+2*9, n(CollectorOptions{VCPUs: true}))
 }
 
 func TestScrapeFailsWhereTheFolderCanNotBeRead(t *testing.T) {

@@ -85,15 +85,17 @@ func (c *Class) Active() bool { return c.Fetched > 0 }
 // VCPU is one virtual CPU's cache.
 type VCPU struct {
 	ID        int    `json:"id"`
-	SlabBytes uint64 `json:"slab_bytes"`      // address space of the slab; what is touched is less
+	SlabBytes uint64 `json:"slab_bytes"`      // address space of the slab; what is touched is less. 0: given back
 	Used      uint64 `json:"used_bytes"`      // free objects it holds
-	Capacity  uint64 `json:"capacity_bytes"`  // what it may hold, over all classes
+	Capacity  uint64 `json:"capacity_bytes"`  // its budget: what it may hold, over all classes
 	Available uint64 `json:"available_bytes"` // of its budget, not given to any class yet
 
 	// Counted since the heap was made.
 	Underflows uint64 `json:"underflows"`
 	Overflows  uint64 `json:"overflows"`
-	Drains     uint64 `json:"drains"` // how often it was emptied because the vCPU was idle
+	Drains     uint64 `json:"drains"`  // how often it was emptied because the vCPU was idle
+	Steals     uint64 `json:"steals"`  // how often a class lost capacity to another class or vCPU
+	Resizes    uint64 `json:"resizes"` // how often its slab was laid out anew
 }
 
 // Part is one of the places the heap's memory is in.

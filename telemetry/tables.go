@@ -50,11 +50,11 @@ func classTable(classes []Class) table.Writer {
 }
 
 func vcpuTable(vcpus []VCPU) table.Writer {
-	t := newTable("vCPU", "cached", "capacity", "not given out", "slab", "misses on allocation", "on free", "drains")
+	t := newTable("vCPU", "cached", "capacity", "not given out", "slab", "misses on allocation", "on free", "drains", "steals", "resizes")
 	for i := range vcpus {
 		v := &vcpus[i]
 		t.AppendRow(table.Row{v.ID, humanize.IBytes(v.Used), humanize.IBytes(v.Capacity), humanize.IBytes(v.Available),
-			humanize.IBytes(v.SlabBytes), v.Underflows, v.Overflows, v.Drains})
+			humanize.IBytes(v.SlabBytes), v.Underflows, v.Overflows, v.Drains, v.Steals, v.Resizes})
 	}
 	return t
 }

@@ -30,15 +30,25 @@ const (
 	VCPULock              // the CPU's number, and a lock
 )
 
+// Policy says by which rule budgets move between vCPUs.
+type Policy uint8
+
+const (
+	PolicyDemand Policy = iota // smoothed demand
+	PolicyPaper                // the misses of the last five seconds
+)
+
 // Config is a heap's settings: flat numbers, so that it can live in static memory. Paths point into the
 // environment block, which outlives the process's need.
 type Config struct {
-	Check       Check
-	VCPU        VCPU
-	StatsAtExit bool
-	Background  bool // a thread may be started
-	Legacy      Features
-	PerCPULimit units.Bytes // 0: the design's default
+	Check        Check
+	VCPU         VCPU
+	StatsAtExit  bool
+	Background   bool // a thread may be started
+	Legacy       Features
+	PerCPULimit  units.Bytes // 0: the design's default
+	PerCPUPolicy Policy
+	TickMillis   uint32 // length of a tick of the background work; 0: a second
 	// BackgroundFrom is how many bytes the heap must have before the thread starts.
 	BackgroundFrom units.Bytes
 	StatsDir       uintptr // NUL-terminated path, 0 for none
@@ -116,6 +126,10 @@ func (c *Config) one(p uintptr, secure bool) {
 			return
 		}
 		c.PerCPULimit = n
+	case after(p, "PERCPU_POLICY=") != 0:
+		c.policy(after(p, "PERCPU_POLICY="))
+	case after(p, "TICK=") != 0:
+		c.tick(p, after(p, "TICK="))
 	default:
 		bad(p, "there is no such variable: docs/tuning.md lists them")
 	}
@@ -168,6 +182,29 @@ func (c *Config) vcpu(v uintptr) {
 	default:
 		bad(v-5, "use auto, mm_cid, cpu or lock")
 	}
+}
+
+func (c *Config) policy(v uintptr) {
+	switch {
+	case is(v, "demand"):
+		c.PerCPUPolicy = PolicyDemand
+	case is(v, "paper"):
+		c.PerCPUPolicy = PolicyPaper
+	default:
+		bad(v-14, "use demand or paper")
+	}
+}
+
+func (c *Config) tick(name, v uintptr) {
+	n := uint32(0)
+	for ; sys.Byte(v)-'0' <= 9 && n <= 1000; v++ {
+		n = n*10 + uint32(sys.Byte(v)-'0')
+	}
+	if sys.Byte(v) != 0 || n == 0 || n > 1000 {
+		bad(name, "use 1 to 1000 (milliseconds)")
+		return
+	}
+	c.TickMillis = n
 }
 
 // features reads a list like -nuca,+span_priority; a name alone means +. A list with a bad element has no effect.

@@ -6,12 +6,11 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 )
 
-// Periods of the background work, in ticks of one second.
+// Periods of the background work, in ticks: of one second, unless VCMALLOC_TICK says less.
 const (
-	tickNanos      = 1e9
-	rebalanceTicks = 2  // capacities of the transfer caches
-	plunderTicks   = 5  // unused objects of the transfer caches
-	drainTicks     = 30 // caches of idle vCPUs: long, for a drain empties a whole cache
+	rebalanceTicks = 2 // capacities of the transfer caches
+	plunderTicks   = 5 // unused objects of the transfer caches
+	balanceTicks   = 5 // budgets of vCPUs, and a look at what is idle (paper section 5.4.1)
 
 	// slowCalls is how many slow-path calls pass between looks at the clock where there is no thread: a
 	// clock_gettime by system call costs 100 ns and more, a slow path about as much.
@@ -23,11 +22,12 @@ type ticker struct {
 	busy  uint32
 	calls uint32
 	last  int64 // nanoseconds of the monotonic clock
+	nanos int64 // length of a tick
 	ticks uint64
 }
 
 // Background does what is due at time now (nanoseconds, monotonic): rebalancing and plundering the transfer
-// caches, draining idle vCPUs, returning memory to the system. It returns at once if another thread is at
+// caches, draining idle vCPUs, balancing their budgets, returning memory to the system. It returns at once if another thread is at
 // it, or a fork. Call it about once a second.
 func (h *Heap) Background(now int64) {
 	if !atomic.CompareAndSwapUint32(&h.tick.busy, 0, 1) {
@@ -42,7 +42,7 @@ func (h *Heap) Background(now int64) {
 
 func (h *Heap) due(now int64) {
 	t := &h.tick
-	if now-t.last < tickNanos {
+	if now-t.last < t.nanos {
 		return
 	}
 	// After a pause the work is done once, not once for each missed tick.
@@ -54,8 +54,9 @@ func (h *Heap) due(now int64) {
 	if t.ticks%plunderTicks == 0 {
 		h.Front.Transfer.Plunder()
 	}
-	if t.ticks%drainTicks == 0 {
+	if t.ticks%balanceTicks == 0 {
 		h.Front.DrainIdle()
+		h.Front.Balance()
 	}
 	h.pages().Background(now)
 	h.publish(now)

@@ -42,6 +42,10 @@ func (h *Heap) Init(o *Options) bool {
 	c := &o.Config
 	h.checking = c.Check
 	h.marker = newMark(o.Seed)
+	h.tick.nanos = 1e9
+	if c.TickMillis != 0 {
+		h.tick.nanos = int64(c.TickMillis) * 1e6
+	}
 	if !h.pages().Init(pageheap.Options{
 		Seed:           o.Seed,
 		MaxBytes:       o.MaxHeap,
@@ -57,8 +61,11 @@ func (h *Heap) Init(o *Options) bool {
 	if c.PerCPULimit != 0 {
 		p.Limit = c.PerCPULimit
 	}
-	if p.Limit == 0 && c.Legacy&config.PerCPUResize != 0 {
-		p.Limit = percpu.LegacyLimit
+	switch {
+	case c.Legacy&config.PerCPUResize != 0:
+		p.Policy = percpu.Static
+	case c.PerCPUPolicy == config.PolicyPaper:
+		p.Policy = percpu.Paper
 	}
 	return h.Front.Init(p) && h.publishTo(c.StatsDir)
 }

@@ -109,9 +109,10 @@ func (h *Heap) publish(now int64) {
 	for v := units.VCPU(0); v < units.VCPU(b.VCPUs) && v < block.MaxVCPUs; v++ {
 		var k percpu.Stats
 		h.Front.Stats(v, &k)
-		if k.Populated {
+		if k.Capacity != 0 {
 			b.PerCPU[v] = block.VCPU{SlabBytes: uint64(k.SlabBytes), Used: uint64(k.Used), Capacity: uint64(k.Capacity),
-				Available: uint64(k.Available), Underflows: k.Underflows, Overflows: k.Overflow, Drains: uint64(k.Drains)}
+				Available: uint64(k.Available), Underflows: k.Underflows, Overflows: k.Overflow, Drains: uint64(k.Drains),
+				Steals: k.Steals, Resizes: k.Resizes}
 		}
 	}
 	atomic.AddUint64(&b.Sequence, 1)

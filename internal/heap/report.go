@@ -74,7 +74,7 @@ func (h *Heap) reportCPUs(t *sys.Text) {
 	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {
 		var k percpu.Stats
 		h.Front.Stats(v, &k)
-		if !k.Populated {
+		if k.Capacity == 0 {
 			continue
 		}
 		t.Dec(uint64(v), 5).Dec(uint64(k.Used), 14).Dec(uint64(k.Capacity), 12).Dec(uint64(k.Available), 12).

@@ -35,7 +35,7 @@ type Stats struct {
 
 	UsedObjects  uint64 // objects of size classes in the application's hands
 	LargeObjects uint64
-	Populated    uint32 // vCPUs
+	Populated    uint32 // vCPUs that have a slab now
 	Underflows   uint64 // misses of per-CPU caches on allocation
 	Overflows    uint64 // and on free
 
@@ -119,10 +119,10 @@ func (h *Heap) stats(s *Stats) {
 	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {
 		var k percpu.Stats
 		h.Front.Stats(v, &k)
+		s.Underflows += k.Underflows
+		s.Overflows += k.Overflow
 		if k.Populated {
 			s.Populated++
-			s.Underflows += k.Underflows
-			s.Overflows += k.Overflow
 		}
 	}
 }

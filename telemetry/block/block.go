@@ -76,10 +76,12 @@ type Class struct {
 	_                             [8]byte
 }
 
-// VCPU is one vCPU's cache. A row of zeros is a vCPU the process never ran on.
+// VCPU is one vCPU's cache. A row of zeros is a vCPU the process never ran on; one whose slab was given back because
+// it was idle has SlabBytes 0, and its budget.
 type VCPU struct {
 	SlabBytes, Used, Capacity, Available uint64
 	Underflows, Overflows                uint64
 	Drains                               uint64
-	_                                    uint64
+	Steals                               uint32 // how often a class lost capacity to another class or vCPU
+	Resizes                              uint32 // of the slab
 }
