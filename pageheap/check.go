@@ -15,9 +15,11 @@ type tally struct {
 // Check walks all structures and returns the first violated invariant of the package comment, or "". No
 // other method may run meanwhile: spans are registered, and memory released, without the lock.
 func (h *Heap) Check() string {
+	h.growMu.Lock()
 	h.mu.Lock()
 	defect := h.check()
 	h.mu.Unlock()
+	h.growMu.Unlock()
 	return defect
 }
 
@@ -183,7 +185,7 @@ func (h *Heap) checkCounts(n *tally) string {
 	}
 	var st Stats
 	h.stats(&st)
-	if st.Mapped != st.Accounted() || st.Mapped != units.Bytes(h.hugeGrown)<<units.HugePageShift {
+	if st.Mapped != st.Accounted() || st.Mapped != h.space.MappedBytes() {
 		return "the bytes mapped differ from the sum of the bytes known"
 	}
 	for i := range h.cache.words {

@@ -42,8 +42,8 @@
 // Memory goes back to the system only outside the lock and in steps of at most 64 MiB. Meanwhile the range
 // is in limbo (hugepages: in no bitmap) or pinned (filler pages: marked used), so nobody can be given it.
 //
-// Locks: Heap.mu guards all but the span table, which has its own. Order: span.Table's lock, then Heap.mu
-// (the table grows inside the Space that Heap.mu guards); so nothing here makes or deletes spans while it
-// holds Heap.mu. Callers may hold a central free list's lock. Page map entries and Span fields are written
-// without the lock by the thread that owns the pages.
+// Locks: Heap.mu guards all but the window and the tables' growth, which growMu guards, and the span table, which
+// has a lock of its own. Order: span.Table's lock, growMu, mu; so nothing here makes or deletes spans while it
+// holds mu. No system call is made while mu is held. Callers may hold a central free list's lock. Page map
+// entries and Span fields are written without a lock by the thread that owns the pages.
 package pageheap

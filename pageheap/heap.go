@@ -12,8 +12,10 @@ import (
 // every request. Methods may be called from any number of threads unless they say otherwise. It holds no
 // pointer and about 200 KiB, of which a small process touches a few system pages.
 type Heap struct {
+	growMu sys.Mutex // held while the window or a table grows; before mu
+	space  vm.Space  // guarded by growMu
+
 	mu     sys.Mutex
-	space  vm.Space
 	pages  pagemap.Map
 	spans  span.Table
 	filler filler
@@ -23,7 +25,7 @@ type Heap struct {
 	maxBytes units.Bytes // the window maps no more
 
 	// Hugepages below covered have page map entries and trackers. pending are hugepages behind covered
-	// that were grown, but that the system had no memory to describe.
+	// that were grown, but that the system had no memory to describe. They change under both locks.
 	covered      units.HugePageID
 	pendingFirst units.HugePageID
 	pendingCount uint32
@@ -88,13 +90,17 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	if n == 0 || n > h.space.MaxPages() {
 		return 0, false
 	}
-	id = h.spans.New(&h.space, &h.mu)
+	id = h.spans.New(&h.space, &h.growMu)
 	if id == 0 {
 		return 0, false
 	}
 	h.mu.Lock()
-	first, zeroed := h.take(uint32(n), uint32(align), set)
-	if first == units.NoPage {
+	g := h.take(uint32(n), uint32(align), set)
+	if g.first == units.NoPage {
+		h.mu.Unlock()
+		g = h.takeGrowing(uint32(n), uint32(align), set)
+	}
+	if g.first == units.NoPage {
 		h.mu.Unlock()
 		h.spans.Delete(id)
 		return 0, false
@@ -102,9 +108,12 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	h.allocated++
 	*h.inSpans(c) += uint64(n)
 	h.mu.Unlock()
-	h.spans.At(id).Init(first, n, c)
-	h.pages.Set(first, n, c, id)
-	return id, zeroed
+	if g.earned {
+		h.space.AskHuge(g.first.Huge())
+	}
+	h.spans.At(id).Init(g.first, n, c)
+	h.pages.Set(g.first, n, c, id)
+	return id, g.zeroed
 }
 
 // inSpans counts the pages of spans of class c.
@@ -115,27 +124,34 @@ func (h *Heap) inSpans(c units.ClassID) *uint64 {
 	return &h.large
 }
 
-// take finds n pages, or NoPage. Caller holds mu.
-func (h *Heap) take(n, align, set uint32) (first units.PageID, zeroed bool) {
+// grant is what a request got.
+type grant struct {
+	first  units.PageID // NoPage: nothing
+	zeroed bool         // known to read as zero
+	earned bool         // first begins a hugepage that is to be asked for, once no lock is held
+}
+
+// take finds n pages in what the window has. Caller holds mu.
+func (h *Heap) take(n, align, set uint32) grant {
 	if n < perHuge && align < perHuge {
 		if first, zeroed, ok := h.filler.get(n, align, set); ok {
-			return first, zeroed
+			return grant{first: first, zeroed: zeroed}
 		}
 		hp := h.takeHuge(1, 1)
 		if hp == units.NoHuge {
-			return units.NoPage, false
+			return grant{first: units.NoPage}
 		}
-		zeroed = h.cache.take(hp, 1)
-		h.filler.open(hp, n, set, zeroed, false)
-		return hp.Page(), zeroed
+		fresh := h.cache.take(hp, 1)
+		h.filler.open(hp, n, set, fresh, false)
+		return grant{first: hp.Page(), zeroed: fresh, earned: fresh && earns(uint32(hp), set)}
 	}
 	// A region for sizes that waste most of their last hugepage belongs here.
 	whole, tail := n/perHuge, n%perHuge
 	hp := h.takeHuge((n+perHuge-1)/perHuge, max(align/perHuge, 1))
 	if hp == units.NoHuge {
-		return units.NoPage, false
+		return grant{first: units.NoPage}
 	}
-	zeroed = true
+	zeroed := true
 	if whole != 0 {
 		zeroed = h.cache.take(hp, whole)
 	}
@@ -145,74 +161,20 @@ func (h *Heap) take(n, align, set uint32) (first units.PageID, zeroed bool) {
 		h.filler.open(last, tail, setShort, fresh, true)
 		zeroed = zeroed && fresh
 	}
-	return hp.Page(), zeroed
+	return grant{first: hp.Page(), zeroed: zeroed}
 }
 
-// takeHuge finds n free hugepages in a row at an address that is a multiple of align hugepages, growing the
-// window if need be. They are still in the cache; NoHuge if there are none. Backed ones first: they cost no
-// page faults. Then unbacked, then mixed.
+// takeHuge finds n free hugepages in a row at an address that is a multiple of align hugepages. They are still
+// in the cache; NoHuge if there are none. Backed ones first: they cost no page faults. Then unbacked, then
+// mixed.
 func (h *Heap) takeHuge(n, align uint32) units.HugePageID {
 	base := uint64(h.space.Base() >> units.HugePageShift)
-	// Growing may end behind a gap, so what completes the run at the window's end may not: then whatever
-	// alignment costs is asked for. A third look is for hugepages that were pending.
-	for try := 0; try < 4; try++ {
-		for k := kindBacked; k <= kindAny; k++ {
-			if hp, ok := h.cache.find(n, align, base, k); ok {
-				return hp
-			}
-		}
-		top := uint32(h.space.Grown() >> units.HugePageShift)
-		start := top - h.cache.before(top, n+align, kindAny)
-		want := uint64(alignHuge(start, align, base)) + uint64(n) - uint64(top)
-		if try > 1 {
-			want = uint64(n) + uint64(align) - 1
-		}
-		if want > maxHuge || !h.grow(uint32(want)) {
-			break
+	for k := kindBacked; k <= kindAny; k++ {
+		if hp, ok := h.cache.find(n, align, base, k); ok {
+			return hp
 		}
 	}
 	return units.NoHuge
-}
-
-// grow adds n hugepages to the window and to the cache, or those that are pending. When it fails the cache
-// is as it was.
-func (h *Heap) grow(n uint32) bool {
-	if h.pendingCount == 0 {
-		size := units.Bytes(n) << units.HugePageShift
-		if size > h.maxBytes || h.space.MappedBytes() > h.maxBytes-size {
-			return false
-		}
-		// First the metadata, then the window: a failure leaves nothing to undo. Only behind a gap, which
-		// the window reports when it has grown, does more metadata turn out to be needed.
-		top := units.HugePageID(h.space.Grown() >> units.HugePageShift)
-		if !h.cover(top + units.HugePageID(n)) {
-			return false
-		}
-		first, ok := h.space.Grow(uintptr(n))
-		if !ok {
-			return false
-		}
-		h.pendingFirst, h.pendingCount = first, n
-		h.hugeGrown += uint64(n)
-	}
-	if !h.cover(h.pendingFirst + units.HugePageID(h.pendingCount)) {
-		return false
-	}
-	h.cache.add(h.pendingFirst, h.pendingCount, kindUnbacked)
-	h.pendingCount = 0
-	return true
-}
-
-// cover makes the metadata of hugepages below n usable.
-func (h *Heap) cover(n units.HugePageID) bool {
-	if n <= h.covered {
-		return true
-	}
-	if n > maxHuge || !h.pages.Ensure(&h.space, units.Pages(n.Page())) || !h.filler.trackers.ensure(&h.space, n) {
-		return false
-	}
-	h.covered = n
-	return true
 }
 
 // Free takes a span back. Preconditions: id is a live span, and the caller its only user.

@@ -10,9 +10,9 @@ import (
 // NewEmptyTable chooses addresses for a table of at most max bytes and maps none of it. It reports false when
 // the range is used up. Call it while the heap is being initialised.
 func (h *Heap) NewEmptyTable(t *vm.Table, max units.Bytes) bool {
-	h.mu.Lock()
+	h.growMu.Lock()
 	*t = h.space.NewTable(max)
-	h.mu.Unlock()
+	h.growMu.Unlock()
 	return t.Base()+max <= h.space.Base()
 }
 
@@ -21,17 +21,17 @@ func (h *Heap) NewMappedTable(t *vm.Table, n units.Bytes) bool {
 	if !h.NewEmptyTable(t, n) {
 		return false
 	}
-	h.mu.Lock()
+	h.growMu.Lock()
 	ok := t.Ensure(&h.space, n)
-	h.mu.Unlock()
+	h.growMu.Unlock()
 	return ok
 }
 
 // MapMetadata maps n bytes at address a, which lies in a table's range, if they are not mapped yet.
 func (h *Heap) MapMetadata(a, n units.Bytes) bool {
-	h.mu.Lock()
+	h.growMu.Lock()
 	ok := h.space.MapTablePart(a, n)
-	h.mu.Unlock()
+	h.growMu.Unlock()
 	return ok
 }
 

@@ -1,6 +1,22 @@
 package pageheap
 
-// This file says how much memory goes back to the system unasked. Pure functions over plain numbers.
+import (
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
+)
+
+// This file says what earns a hugepage, and how much memory goes back to the system unasked. Pure functions over
+// plain numbers.
+
+// earnedFrom is from which hugepage of the window on, 8 MiB, spans of many objects have hugepages. They are
+// touched densely, so that a hugepage behind them fills; a large object may never be touched beyond its first
+// page, and waits until the heap is large (vm.Unhuged). A process that stays below pays for what it touches.
+const earnedFrom = 4
+
+// earns reports whether hugepage hp of the window, which is opened for a set, is to be asked for.
+func earns(hp, set uint32) bool {
+	return set == setLong && hp >= earnedFrom && hp < vm.Unhuged>>units.HugePageShift
+}
 
 const (
 	// halfLife is the time, in nanoseconds, in which half of what stayed unused goes back: 5 s, so that 12

@@ -15,7 +15,11 @@ func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
 	if n < s.Pages {
 		limbo = h.shrink(s.First, uint32(s.Pages), uint32(n))
 	} else if n > s.Pages {
-		ok = h.extend(s.First, uint32(s.Pages), uint32(n))
+		var lacking uint32
+		if ok, lacking = h.extend(s.First, uint32(s.Pages), uint32(n)); lacking != 0 {
+			h.mu.Unlock()
+			ok = h.extendGrowing(s.First, uint32(s.Pages), uint32(n))
+		}
 	}
 	if ok {
 		h.large += uint64(n) - uint64(s.Pages)
@@ -54,28 +58,44 @@ func (h *Heap) shrink(first units.PageID, old, n uint32) (limbo uint32) {
 	return limbo
 }
 
-// extend adds pages behind a span of old pages until it has n, if all of them are free. Caller holds mu.
-func (h *Heap) extend(first units.PageID, old, n uint32) bool {
+// extendGrowing is extend, growing the window if need be. The caller holds no lock and, when it returns, mu.
+func (h *Heap) extendGrowing(first units.PageID, old, n uint32) bool {
+	h.growMu.Lock()
+	h.mu.Lock()
+	ok, lacking := h.extend(first, old, n)
+	if lacking != 0 {
+		h.mu.Unlock()
+		if h.grow(lacking) {
+			ok, _ = h.extend(first, old, n)
+		}
+	}
+	h.growMu.Unlock()
+	return ok
+}
+
+// extend adds pages behind a span of old pages until it has n, if all of them are free. If only the window's
+// end prevents it, lacking is how many hugepages the window must grow by. Caller holds mu.
+func (h *Heap) extend(first units.PageID, old, n uint32) (ok bool, lacking uint32) {
 	hp, off := first.Huge(), uint32(first)%perHuge
 	if off != 0 {
-		return h.filler.extend(hp, off+old, n-old)
+		return h.filler.extend(hp, off+old, n-old), 0
 	}
 	oldWhole, oldTail := old/perHuge, old%perHuge
 	whole, tail := n/perHuge, n%perHuge
 	if oldTail != 0 {
 		last := hp + units.HugePageID(oldWhole)
 		if whole == oldWhole {
-			return h.filler.extend(last, oldTail, tail-oldTail)
+			return h.filler.extend(last, oldTail, tail-oldTail), 0
 		}
 		// The tail's hugepage must become wholly the span's.
 		if !h.filler.alone(last) {
-			return false
+			return false, 0
 		}
 	}
 	from := hp + units.HugePageID((old+perHuge-1)/perHuge)
 	to := hp + units.HugePageID((n+perHuge-1)/perHuge)
-	if !h.freeRun(uint32(from), uint32(to)) {
-		return false
+	if free, lacking := h.freeRun(uint32(from), uint32(to)); !free {
+		return false, lacking
 	}
 	if oldTail != 0 {
 		h.filler.close(h.filler.trackers.at(hp + units.HugePageID(oldWhole)))
@@ -87,18 +107,17 @@ func (h *Heap) extend(first units.PageID, old, n uint32) bool {
 	if to > from {
 		h.cache.take(from, uint32(to-from))
 	}
-	return true
+	return true, 0
 }
 
-// freeRun reports whether hugepages [from, to) are free, having grown the window if it ends among them.
-func (h *Heap) freeRun(from, to uint32) bool {
+// freeRun reports whether hugepages [from, to) are free, or would be if the window had lacking more.
+func (h *Heap) freeRun(from, to uint32) (free bool, lacking uint32) {
 	if to <= from {
-		return true
+		return true, 0
 	}
 	end := h.cache.end(from, kindAny)
 	if top := uint32(h.space.Grown() >> units.HugePageShift); end == top && to > top {
-		h.grow(to - top)
-		end = h.cache.end(from, kindAny)
+		return false, to - top
 	}
-	return end >= to
+	return end >= to, 0
 }

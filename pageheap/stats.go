@@ -38,7 +38,7 @@ func (h *Heap) Stats(st *Stats) {
 
 func (h *Heap) stats(st *Stats) {
 	*st = Stats{
-		Mapped:         h.space.MappedBytes(),
+		Mapped:         units.Bytes(h.hugeGrown) << units.HugePageShift,
 		Small:          units.Bytes(h.small) << units.PageShift,
 		Large:          units.Bytes(h.large) << units.PageShift,
 		FillerFree:     units.Bytes(h.filler.free) << units.PageShift,

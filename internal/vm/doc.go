@@ -14,5 +14,5 @@
 // State of an address: unmapped -> mapped (Grow, Table.Ensure) -> released and touched again any number of
 // times (Release). Nothing mapped is ever unmapped, except when Space.Free returns a test's heap.
 //
-// A Space has no lock: the page heap's lock guards Grow, each table's owner guards its Ensure.
+// A Space has no lock: one lock of the page heap guards Grow and the tables' Ensure. What needs none says so.
 package vm

@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"sync/atomic"
+
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 )
 
@@ -66,7 +68,7 @@ func (t *Table) mapAt(s *Space, n uintptr) bool {
 	}
 	s.name(a, n, "vcmalloc metadata\x00")
 	t.mapped += n
-	s.meta += n
+	atomic.AddUintptr(&s.meta, n)
 	return true
 }
 
