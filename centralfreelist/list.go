@@ -13,17 +13,23 @@ import (
 // MaxBatch is the most objects one call moves. It bounds the arrays on callers' stacks.
 const MaxBatch = 64
 
-// list is one size class's spans. It fills two cache lines so that classes do not share one.
+// list is one size class's spans. What an operation writes stands in the first lines, and classes share none.
 type list struct {
 	mu       sys.Mutex
 	heads    [Sublists]units.SpanID
 	nonempty uint8 // bit i: heads[i] != 0
-	_        [3]byte
+	_        uint8
+	epoch    uint16 // see Snapshot
 	spans    uint32 // live
 	free     uint64 // objects free in live spans
 	fetched  uint64 // spans ever taken from the page heap
 	returned uint64 // spans ever given back
-	_        [56]byte
+	reused   uint64 // objects handed out that somebody of a known domain may have freed
+	crossed  uint64 // and that another domain freed
+	now      [Bands]uint32
+	seen     [Bands]uint64
+	gone     [Bands]uint64
+	_        [72]byte
 }
 
 // Tier is the central free lists of all classes and the page heap below them. The zero value needs Init of
@@ -39,7 +45,10 @@ type Tier struct {
 
 // Remove takes up to n objects of class c, writes them to out and returns how many; fewer than n when memory
 // is short or when a new span had fewer. Preconditions: n <= len(out), c != 0.
-func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
+func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int { return t.RemoveFor(c, out, n, 0) }
+
+// RemoveFor is Remove for a caller that tells the domain it runs in, from 1 to 255; 0 where there is but one.
+func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) int {
 	l := &t.lists[c]
 	got := 0
 	l.mu.Lock()
@@ -47,9 +56,18 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 		i := bits.TrailingZeros8(l.nonempty)
 		id := l.heads[i]
 		s := t.Pages.Span(id)
+		before, known := s.Allocated, s.HandedOut()
 		k := s.Pop(t.Pages.Addr(id), out[got:], n-got)
 		got += k
 		l.free -= uint64(k)
+		l.changed(s, before)
+		if s.Origin != 0 && domain != 0 {
+			again := uint64(k) - uint64(s.HandedOut()-known)
+			l.reused += again
+			if uint32(s.Origin) != domain {
+				l.crossed += again
+			}
+		}
 		t.place(l, id, s)
 	}
 	l.mu.Unlock()
@@ -74,6 +92,7 @@ func (t *Tier) populate(c units.ClassID, out []uintptr, n int) int {
 	l.spans++
 	l.fetched++
 	l.free += uint64(s.Capacity) - uint64(got)
+	l.arrived(s)
 	t.place(l, id, s)
 	l.mu.Unlock()
 	return got
@@ -81,36 +100,64 @@ func (t *Tier) populate(c units.ClassID, out []uintptr, n int) int {
 
 // Insert gives objects of class c back to their spans. It returns the first pointer that is not an object
 // handed out of class c (an interior pointer, or an object given back twice, which spans of 8 and 16 bytes
-// don't see), or 0; such pointers are left alone. Preconditions: len(objects) <= MaxBatch and every object lies in the window.
+// don't see), or 0; such pointers are left alone. Preconditions: len(objects) <= MaxBatch and every object lies
+// in the window.
 func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
-	var empty [MaxBatch]units.SpanID
-	empties := 0
+	return t.InsertFrom(c, objects, 0)
+}
+
+// InsertFrom is Insert for objects of which is known that domain freed them, from 1 to 255; 0 for unknown.
+func (t *Tier) InsertFrom(c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
+	// The page map is read before the lock is taken: an object's span does not change while it is out. Of a
+	// pointer that is no object the answer may be stale; the span then refuses it.
+	var ids [MaxBatch]units.SpanID
+	for i, p := range objects {
+		ids[i&(MaxBatch-1)] = t.Pages.SpanAt(p)
+	}
 	l := &t.lists[c]
+	empties := 0 // ids[:empties] are emptied spans: never more than objects looked at
 	l.mu.Lock()
-	for _, p := range objects {
-		id := t.Pages.SpanAt(p)
+	for i := 0; i < len(objects); {
+		id, end := ids[i&(MaxBatch-1)], i+1
+		for end < len(objects) && ids[end&(MaxBatch-1)] == id {
+			end++
+		}
+		run := objects[i:end]
+		i = end
 		s := t.Pages.Span(id)
-		if id == 0 || s.Class != c || !s.Push(t.Pages.Addr(id), p) {
+		if id == 0 || s.Class != c {
 			if bad == 0 {
-				bad = p
+				bad = run[0]
 			}
 			continue
 		}
-		l.free++
-		if s.Empty() {
-			t.unlink(l, id, s)
-			l.free -= uint64(s.Capacity)
-			l.spans--
-			l.returned++
-			empty[empties&(MaxBatch-1)] = id
-			empties++
+		before := s.Allocated
+		n, wrong := s.Push(t.Pages.Addr(id), run)
+		if bad == 0 {
+			bad = wrong
+		}
+		if n == 0 {
 			continue
 		}
-		t.place(l, id, s)
+		if domain != 0 {
+			s.Origin = uint8(domain)
+		}
+		l.free += uint64(n)
+		l.changed(s, before)
+		if !s.Empty() {
+			t.place(l, id, s)
+			continue
+		}
+		t.unlink(l, id, s)
+		l.free -= uint64(s.Capacity)
+		l.spans--
+		l.returned++
+		ids[empties&(MaxBatch-1)] = id
+		empties++
 	}
 	l.mu.Unlock()
 	if empties > 0 {
-		t.Pages.FreeBatch(empty[:empties&(2*MaxBatch-1)])
+		t.Pages.FreeBatch(ids[:empties&(2*MaxBatch-1)])
 	}
 	return bad
 }
@@ -166,20 +213,4 @@ func (t *Tier) unlink(l *list, id units.SpanID, s *span.Span) {
 		l.nonempty &^= 1 << s.List
 	}
 	s.List, s.Next, s.Prev = unlisted, 0, 0
-}
-
-// Stats of one class, in objects and spans.
-type Stats struct {
-	Spans, Contended  uint32
-	Free, Capacity    uint64
-	Fetched, Returned uint64
-}
-
-// Stats reads the counters of class c at one moment.
-func (t *Tier) Stats(c units.ClassID, out *Stats) {
-	l := &t.lists[c]
-	l.mu.Lock()
-	*out = Stats{Spans: l.spans, Free: l.free, Capacity: uint64(l.spans) * uint64(sizeclass.Of(c).Objects),
-		Contended: l.mu.Contended(), Fetched: l.fetched, Returned: l.returned}
-	l.mu.Unlock()
 }

@@ -25,7 +25,7 @@ func long(n int) int {
 }
 
 func TestListsDoNotShareCacheLines(t *testing.T) {
-	require.EqualValues(t, 128, unsafe.Sizeof(list{}))
+	require.Zero(t, unsafe.Sizeof(list{})%128, "a pair of lines is what the processor prefetches")
 }
 
 func TestRandomInsertAndRemoveKeepTheInvariants(t *testing.T) {

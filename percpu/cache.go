@@ -147,6 +147,7 @@ func (k *Cache) Init(o Options) bool {
 	for v := uintptr(0); v < k.vcpus; v++ {
 		atomic.StoreUintptr(k.entry(units.VCPU(v)), k.empty)
 	}
+	k.Transfer.CPU = o.Sequences.CPU
 	return k.Transfer.Init()
 }
 

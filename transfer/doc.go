@@ -1,13 +1,36 @@
 // Package transfer caches batches of objects between the per-CPU caches and the central free list, so that
 // what one CPU frees another can allocate without touching spans.
 //
+// # A cache
+//
 // Per size class there is a flat LIFO array of object addresses under a lock. A full array passes objects
 // down, an empty one asks below. Capacity is counted in objects and moves in batches between classes towards
 // those that miss (Rebalance); objects that nobody took since the last visit are given back (Plunder), so
 // that a class whose load has gone holds nothing.
 //
-// Invariants, whenever a cache's lock is free: 0 <= used <= capacity <= maximum; low <= used. The bytes of
-// capacity, those that Rebalance has taken from one class and not yet given another included, are constant.
+// # Domains (paper section 5.4.2)
 //
-// Lock order: a cache's lock is never held while calling the central free list.
+// Handing an object to a CPU of another last-level cache costs about twice the latency of one's own. So each
+// domain (package topology) that the process runs on has caches of its own, its shard, which serve only its
+// CPUs; the shared caches stand behind them:
+//
+//	per-CPU caches -> shard of the CPU's domain -> shared caches -> central free list
+//
+// A virtual CPU's number says nothing about where its thread runs, so the shard is chosen by the number of
+// the physical CPU, on this path only: a per-CPU cache has missed by then. Until Divide has found two domains,
+// and while only one of them is in use, there are no shards: that is one predictable branch. A shard is mapped
+// when its domain is first used beside another, plundered every second, and emptied when the domain has done
+// nothing for some visits. With Legacy set there are the shared caches only.
+//
+// On a machine with several domains each object in the shared caches carries the domain that freed it, a byte
+// beside the slot, and a span that of its last free: so the statistics can tell how many objects were handed
+// to another domain than the one that freed them, with shards and without. An object that a shard hands out was
+// freed in its domain. What passes within one per-CPU cache is not counted.
+//
+// Invariants, whenever a cache's lock is free: 0 <= used <= capacity <= maximum; low <= used. The bytes of
+// capacity of the shared caches, and those of each shard, are constant, with what Rebalance has taken from one
+// class and not yet given another.
+//
+// Lock order: a cache's lock is never held while calling the tier below, shards included. The lock of the
+// domains' states comes before the page heap's and is held with no other.
 package transfer

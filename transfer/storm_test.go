@@ -54,7 +54,7 @@ func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 				held[c] = len(out[c])
 			}
 			check(t, k, &held)
-			require.Equal(t, total, capacityBytes(k)+k.spare)
+			require.Equal(t, total, capacityBytes(k)+k.shared.spare)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 
 	var held [sizeclass.NumClasses]int
 	check(t, k, &held)
-	require.Equal(t, total, capacityBytes(k)+k.spare)
+	require.Equal(t, total, capacityBytes(k)+k.shared.spare)
 	k.Drain()
 	check(t, k, &held)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
@@ -144,7 +144,7 @@ func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
 	coreThreads(t)
 	k := newTier(t)
 	const c = 2
-	q := &k.caches[c]
+	q := &k.shared.caches[c]
 	var done atomic.Bool
 	var wg sync.WaitGroup
 	for range 2 {
@@ -160,7 +160,7 @@ func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
 	}
 	for range long(200) {
 		for q.capacity > sizeclass.Batch(c) {
-			k.shrink(c)
+			k.shrink(&k.shared, c)
 			if st := stats(k, c); st.Used > st.Capacity {
 				t.Errorf("used %d, capacity %d, maximum %d", st.Used, st.Capacity, st.Max)
 				break

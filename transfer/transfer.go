@@ -1,75 +1,80 @@
 package transfer
 
 import (
+	"sync/atomic"
+
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/internal/vm"
+	"github.com/vcmalloc/vcmalloc/topology"
 )
 
-// Sizes of a class's array, in batches: it starts at 16, may grow to 64, and to no more than 1 MiB of
-// objects, so that a few large classes cannot strand tens of MiB (FACTS.md section 7.1 has the same order
-// of magnitude; `bench` re-measures).
-const (
-	initialBatches = 16
-	maxBatches     = 64
-	maxBytes       = 1 << 20
-)
-
-// cache is one class's array; its slots lie in the tier's table. One cache line.
-type cache struct {
-	mu       sys.Mutex
-	used     uint32 // objects
-	capacity uint32 // objects
-	max      uint32 // objects
-	low      uint32 // least value of used since the last Plunder
-	first    uint32 // index of the first slot in the table
-	misses   uint64 // objects that had to come from or go to the central free list
-	missed   uint64 // misses at the last Rebalance
-	hits     uint64 // objects moved here
-	_        [8]byte
-}
+// sharedSizes: an array starts at 16 batches, may grow to 64, and to no more than 1 MiB of objects, so that a
+// few large classes cannot strand tens of MiB (FACTS.md section 7.1 has the same order of magnitude; `bench`
+// re-measures).
+func sharedSizes() sizes { return sizes{initial: 16, most: 64, bytes: 1 << 20} }
 
 // Tier is the transfer caches of all classes and the central free list below them.
 type Tier struct {
-	caches [sizeclass.NumClasses]cache
-	slots  vm.Table
-	spare  uint64 // bytes of capacity that no class has; Rebalance's own
+	shared  group
+	slots   vm.Table
+	domains domains
 
-	Central centralfreelist.Tier
+	// CPU is the address of a C function that returns the number of the CPU its caller runs on; 0: the processor is
+	// asked. It is the C door's: valgrind and some emulators do not know the instruction.
+	CPU uintptr
+	// Legacy leaves the shared caches alone: no domain gets its own.
+	Legacy bool
+
+	Topology topology.Topology
+	Central  centralfreelist.Tier
 }
 
-// Init sizes the arrays. Preconditions: the page heap below is initialised.
+// Init makes the shared caches. Preconditions: the page heap below is initialised.
 func (t *Tier) Init() bool {
-	n := uint32(0)
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		k := sizeclass.Of(c)
-		batch := uint32(k.Batch)
-		most := min(maxBatches*batch, max(batch, maxBytes/(k.Size*batch)*batch))
-		t.caches[c] = cache{first: n, max: most, capacity: min(initialBatches*batch, most)}
-		n += most
+	z := sharedSizes()
+	if !t.Central.Pages.NewMappedTable(&t.slots, uintptr(z.total())*8) {
+		return false
 	}
-	return t.Central.Pages.NewMappedTable(&t.slots, uintptr(n)*8)
+	t.shared.init(z, t.slots.Base())
+	return true
 }
 
-func (t *Tier) slot(i uint32) *uintptr { return (*uintptr)(sys.At(t.slots.Base() + uintptr(i)*8)) }
+// here is the domain of the CPU that runs the caller; none on a machine that has but one.
+func (t *Tier) here() uint32 {
+	if atomic.LoadUint32(&t.domains.n) == 0 {
+		return none
+	}
+	return t.domainOf(t.cpu())
+}
+
+func (t *Tier) cpu() int32 {
+	if t.CPU != 0 {
+		return int32(sys.CallC(t.CPU, 0, 0, 0, 0))
+	}
+	return sys.CurrentCPU()
+}
 
 // Insert takes objects of class c in. It returns a pointer that turned out to be no object of class c, or 0.
 // Preconditions: len(objects) <= centralfreelist.MaxBatch.
 func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
-	k := &t.caches[c]
-	k.mu.Lock()
-	n := min(uint32(len(objects)), k.capacity-k.used)
-	for i := uint32(0); i < n; i++ {
-		*t.slot(k.first + k.used + i) = objects[i]
+	d := t.here()
+	if d != none {
+		if s := t.shardFor(d); s != nil {
+			objects = objects[s.put(c, objects, d):]
+			if len(objects) == 0 {
+				return 0
+			}
+		}
 	}
-	k.used += n
-	k.hits += uint64(n)
-	k.misses += uint64(len(objects)) - uint64(n)
-	k.mu.Unlock()
-	if rest := objects[n:]; len(rest) > 0 {
-		return t.Central.Insert(c, rest)
+	return t.insertShared(c, objects, d)
+}
+
+func (t *Tier) insertShared(c units.ClassID, objects []uintptr, from uint32) (bad uintptr) {
+	if rest := objects[t.shared.put(c, objects, from):]; len(rest) > 0 {
+		return t.Central.InsertFrom(c, rest, from)
 	}
 	return 0
 }
@@ -77,138 +82,116 @@ func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 // Remove takes up to n objects of class c, writes them to out and returns how many; 0 when memory is short.
 // Preconditions: n <= len(out).
 func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
-	k := &t.caches[c]
-	k.mu.Lock()
-	got := min(uint32(n), k.used)
-	k.used -= got
-	for i := uint32(0); i < got; i++ {
-		out[i] = *t.slot(k.first + k.used + i)
+	d := t.here()
+	if d != none {
+		if s := t.shardFor(d); s != nil {
+			if got := s.take(c, out, n, d); got > 0 {
+				return got
+			}
+		}
 	}
-	k.low = min(k.low, k.used)
-	k.hits += uint64(got)
-	if got == 0 {
-		k.misses += uint64(n)
+	if got := t.shared.take(c, out, n, d); got > 0 {
+		return got
 	}
-	k.mu.Unlock()
-	if got > 0 {
-		return int(got)
-	}
-	return t.Central.Remove(c, out, n)
+	return t.Central.RemoveFor(c, out, n, d)
 }
 
-// Plunder gives back the objects of each class that were not needed since the last call.
-func (t *Tier) Plunder() {
+// Plunder gives back the objects of each class that the shared caches did not need since the last call.
+func (t *Tier) Plunder() { t.plunder(&t.shared) }
+
+// plunder gives back what group g did not need since the last call, and returns how many objects have come and
+// gone there so far.
+func (t *Tier) plunder(g *group) (moved uint64) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		k := &t.caches[c]
-		k.mu.Lock()
-		n := k.low
-		k.low = k.used
-		k.mu.Unlock()
-		t.giveBack(c, n)
+		t.giveBack(g, c, g.unneeded(c, &moved))
 	}
+	return moved
 }
 
 // Drain gives back everything.
 func (t *Tier) Drain() {
+	for d := uint32(0); d < maxDomains; d++ {
+		if s := t.mapped(d); s != nil {
+			t.drain(&s.group)
+		}
+	}
+	t.drain(&t.shared)
+}
+
+func (t *Tier) drain(g *group) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		t.giveBack(c, ^uint32(0))
+		t.giveBack(g, c, ^uint32(0))
 	}
 }
 
-// giveBack moves up to n objects of class c to their spans, a batch at a time.
-func (t *Tier) giveBack(c units.ClassID, n uint32) {
+// giveBack passes up to n objects of class c on, a batch at a time.
+func (t *Tier) giveBack(g *group, c units.ClassID, n uint32) {
 	var buf [centralfreelist.MaxBatch]uintptr
-	k := &t.caches[c]
 	for n > 0 {
-		k.mu.Lock()
-		got := min(n, k.used, centralfreelist.MaxBatch)
-		k.used -= got
-		for i := uint32(0); i < got; i++ {
-			buf[i] = *t.slot(k.first + k.used + i)
-		}
-		k.low = min(k.low, k.used)
-		k.mu.Unlock()
+		got, from := g.cut(c, buf[:], n)
 		if got == 0 {
 			return
 		}
-		t.Central.Insert(c, buf[:got])
+		t.pass(g, c, buf[:got], from)
 		n -= got
 	}
 }
 
+// pass hands objects that domain from freed to what stands behind group g.
+func (t *Tier) pass(g *group, c units.ClassID, objects []uintptr, from uint32) {
+	if g == &t.shared {
+		t.Central.InsertFrom(c, objects, from)
+	} else {
+		t.insertShared(c, objects, from)
+	}
+}
+
 // Rebalance moves capacity from classes that missed least since the last call to those that missed most, a
-// batch at a time, with at most a tenth as many moves as there are classes. One thread at a time may call it.
+// batch at a time, in the shared caches and in each shard. One thread at a time may call it.
 func (t *Tier) Rebalance() {
+	t.rebalance(&t.shared)
+	for d := uint32(0); d < maxDomains; d++ {
+		if s := t.mapped(d); s != nil {
+			t.rebalance(&s.group)
+		}
+	}
+}
+
+// rebalance makes at most a tenth as many moves as there are classes.
+func (t *Tier) rebalance(g *group) {
 	for moves := 0; moves < sizeclass.NumClasses/10; moves++ {
-		grow, shrink := t.extremes()
+		grow, shrink := g.extremes()
 		if grow == 0 {
 			break
 		}
 		// Bytes, not batches, are what is conserved: a batch of large objects pays for many of small ones.
-		size, batch := uint64(sizeclass.Of(grow).Size), uint64(sizeclass.Of(grow).Batch)
-		if t.spare < size*batch && shrink != 0 {
-			t.spare += t.shrink(shrink)
+		info := sizeclass.Of(grow)
+		if g.spare < uint64(info.Size)*uint64(info.Batch) && shrink != 0 {
+			g.spare += t.shrink(g, shrink)
 		}
-		k := &t.caches[grow]
-		k.mu.Lock()
-		n := min(uint64(k.max-k.capacity), batch, t.spare/size)
-		k.capacity += uint32(n)
-		if n > 0 {
-			k.missed = k.misses // it had its turn
-		}
-		k.mu.Unlock()
-		t.spare -= n * size
-		if n == 0 && shrink == 0 {
+		if g.grow(grow) == 0 && shrink == 0 {
 			break
 		}
 	}
-	for c := range t.caches {
-		k := &t.caches[c]
-		k.mu.Lock()
-		k.missed = k.misses
-		k.mu.Unlock()
-	}
-}
-
-// extremes finds the class with most misses that can grow and the one with least that can shrink, of several
-// the largest, which frees most bytes; 0 for none.
-func (t *Tier) extremes() (grow, shrink units.ClassID) {
-	most, least := uint64(0), ^uint64(0)
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		k := &t.caches[c]
-		k.mu.Lock()
-		n := k.misses - k.missed
-		if n > most && k.capacity < k.max {
-			most, grow = n, c
-		}
-		if batch := uint32(sizeclass.Of(c).Batch); n <= least && k.capacity > batch {
-			least, shrink = n, c
-		}
-		k.mu.Unlock()
-	}
-	if least >= most {
-		shrink = 0
-	}
-	return grow, shrink
+	g.settle()
 }
 
 // shrink lowers the capacity of class c by a batch, to no less than one, and returns the bytes that sets free.
 // What the array held beyond that leaves it under the same lock: used never exceeds capacity.
-func (t *Tier) shrink(c units.ClassID) uint64 {
+func (t *Tier) shrink(g *group, c units.ClassID) uint64 {
 	var buf [centralfreelist.MaxBatch]uintptr
-	k, info := &t.caches[c], sizeclass.Of(c)
+	k, info := &g.caches[c], sizeclass.Of(c)
 	k.mu.Lock()
 	n := min(uint32(info.Batch), k.capacity-uint32(info.Batch))
-	k.capacity -= n
-	over := min(k.used-min(k.used, k.capacity), centralfreelist.MaxBatch) // at most n
-	k.used -= over
-	for i := uint32(0); i < over; i++ {
-		buf[i] = *t.slot(k.first + k.used + i)
+	over := k.used - min(k.used, k.capacity-n)
+	got, from := g.pop(k, buf[:], over)
+	if got < over { // freed by several domains: the rest of them another time
+		n -= over - got
 	}
-	k.low = min(k.low, k.used)
+	k.capacity -= n
 	k.mu.Unlock()
-	if over > 0 {
-		t.Central.Insert(c, buf[:over])
+	if got > 0 {
+		t.pass(g, c, buf[:got], from)
 	}
 	return uint64(n) * uint64(info.Size)
 }
@@ -217,24 +200,28 @@ func (t *Tier) shrink(c units.ClassID) uint64 {
 type Stats struct {
 	Used, Capacity, Max, Contended uint32
 	Hits, Misses                   uint64
+	Reused                         uint64 // handed to per-CPU caches, of which is known what domain freed them
+	Crossed                        uint64 // of these, freed in another domain
 }
 
-// Stats reads the counters of class c at one moment.
+// Stats adds up the counters of class c in the shared caches and all shards.
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
-	k := &t.caches[c]
-	k.mu.Lock()
-	*out = Stats{Used: k.used, Capacity: k.capacity, Max: k.max, Contended: k.mu.Contended(), Hits: k.hits, Misses: k.misses}
-	k.mu.Unlock()
+	*out = Stats{}
+	t.shared.add(c, out)
+	for d := uint32(0); d < maxDomains; d++ {
+		if s := t.mapped(d); s != nil {
+			s.add(c, out)
+		}
+	}
 }
 
-// Holds reports whether object p of class c lies in the cache: a check for pointers under suspicion.
+// Holds reports whether object p of class c lies in some cache: a check for pointers under suspicion.
 func (t *Tier) Holds(c units.ClassID, p uintptr) bool {
-	k := &t.caches[c]
-	k.mu.Lock()
-	found := false
-	for i := uint32(0); i < k.used && !found; i++ {
-		found = *t.slot(k.first + i) == p
+	found := t.shared.holds(c, p)
+	for d := uint32(0); d < maxDomains && !found; d++ {
+		if s := t.mapped(d); s != nil {
+			found = s.holds(c, p)
+		}
 	}
-	k.mu.Unlock()
 	return found
 }

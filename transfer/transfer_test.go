@@ -86,10 +86,19 @@ func outstanding(k *Tier, c units.ClassID) uint64 {
 func check(t testing.TB, k *Tier, held *[sizeclass.NumClasses]int) {
 	t.Helper()
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		q, st := &k.caches[c], stats(k, c)
-		require.LessOrEqual(t, st.Used, st.Capacity, "class %d", c)
-		require.LessOrEqual(t, st.Capacity, st.Max, "class %d", c)
-		require.LessOrEqual(t, q.low, st.Used, "class %d", c)
+		st := stats(k, c)
+		all := []*group{&k.shared}
+		for d := range uint32(maxDomains) {
+			if s := k.mapped(d); s != nil {
+				all = append(all, &s.group)
+			}
+		}
+		for _, g := range all {
+			q := &g.caches[c]
+			require.LessOrEqual(t, q.used, q.capacity, "class %d", c)
+			require.LessOrEqual(t, q.capacity, q.max, "class %d", c)
+			require.LessOrEqual(t, q.low, q.used, "class %d", c)
+		}
 		require.EqualValues(t, outstanding(k, c), uint64(held[c])+uint64(st.Used), "class %d", c)
 	}
 }
@@ -110,17 +119,19 @@ func TestArraysDoNotOverlapAndHoldWholeBatches(t *testing.T) {
 	k := newTier(t)
 	next := uint32(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		q, batch := &k.caches[c], sizeclass.Batch(c)
+		q, batch := &k.shared.caches[c], sizeclass.Batch(c)
 		require.Equal(t, next, q.first)
+		require.Zero(t, q.first%lineSlots, "classes share a cache line")
 		require.Zero(t, q.max%batch)
 		require.GreaterOrEqual(t, q.max, batch)
-		require.LessOrEqual(t, q.max, maxBatches*batch)
+		require.LessOrEqual(t, q.max, sharedSizes().most*batch)
 		if q.max > batch {
-			require.LessOrEqual(t, units.Bytes(q.max)*sizeclass.Size(c), units.Bytes(maxBytes))
+			require.LessOrEqual(t, units.Bytes(q.max)*sizeclass.Size(c), units.Bytes(sharedSizes().bytes))
 		}
-		require.Equal(t, min(initialBatches*batch, q.max), q.capacity)
-		next += q.max
+		require.Equal(t, min(sharedSizes().initial*batch, q.max), q.capacity)
+		next += (q.max + lineSlots - 1) &^ (lineSlots - 1)
 	}
+	require.Equal(t, next, sharedSizes().total())
 	require.GreaterOrEqual(t, k.slots.Mapped(), uintptr(next)*8)
 }
 
@@ -222,24 +233,24 @@ func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
 	for range long(200) {
 		before := [sizeclass.NumClasses]uint32{}
 		for c := range before {
-			before[c] = k.caches[c].capacity
+			before[c] = k.shared.caches[c].capacity
 		}
 		busy := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
-		k.caches[busy].misses += uint64(r.IntN(1000))
+		k.shared.caches[busy].misses += uint64(r.IntN(1000))
 		if r.IntN(2) == 0 {
-			k.caches[1+r.IntN(sizeclass.NumClasses-1)].misses += uint64(r.IntN(1000))
+			k.shared.caches[1+r.IntN(sizeclass.NumClasses-1)].misses += uint64(r.IntN(1000))
 		}
-		missed := k.caches[busy].misses - k.caches[busy].missed
+		missed := uint32(k.shared.caches[busy].misses) - k.shared.caches[busy].missed
 		k.Rebalance()
-		require.Equal(t, total, capacityBytes(k)+k.spare)
+		require.Equal(t, total, capacityBytes(k)+k.shared.spare)
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-			q := &k.caches[c]
+			q := &k.shared.caches[c]
 			require.LessOrEqual(t, q.capacity, q.max)
 			require.GreaterOrEqual(t, q.capacity, min(before[c], sizeclass.Batch(c)), "no class falls below a batch")
-			require.Equal(t, q.misses, q.missed)
+			require.EqualValues(t, q.misses, q.missed)
 		}
 		if missed > 1000 {
-			require.GreaterOrEqual(t, k.caches[busy].capacity, before[busy])
+			require.GreaterOrEqual(t, k.shared.caches[busy].capacity, before[busy])
 		}
 	}
 }
@@ -247,7 +258,7 @@ func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
 func TestAClassThatKeepsMissingGrowsToItsMaximum(t *testing.T) {
 	k := newTier(t)
 	for _, c := range []units.ClassID{2, 20} {
-		q := &k.caches[c]
+		q := &k.shared.caches[c]
 		require.Less(t, q.capacity, q.max)
 		for range 100 {
 			q.misses += 100
@@ -263,16 +274,16 @@ func TestWithoutMissesNothingMoves(t *testing.T) {
 	k := newTier(t)
 	var before [sizeclass.NumClasses]uint32
 	for c := range before {
-		before[c] = k.caches[c].capacity
+		before[c] = k.shared.caches[c].capacity
 	}
 	k.Rebalance()
-	for c := range k.caches {
-		require.Equal(t, before[c], k.caches[c].capacity)
-		k.caches[c].misses += 10 // all alike: nobody is better off
+	for c := range k.shared.caches {
+		require.Equal(t, before[c], k.shared.caches[c].capacity)
+		k.shared.caches[c].misses += 10 // all alike: nobody is better off
 	}
 	k.Rebalance()
-	for c := range k.caches {
-		require.Equal(t, before[c], k.caches[c].capacity)
+	for c := range k.shared.caches {
+		require.Equal(t, before[c], k.shared.caches[c].capacity)
 	}
 }
 
@@ -280,14 +291,14 @@ func TestAShrunkFullClassKeepsWithinItsCapacity(t *testing.T) {
 	k := newTier(t)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		for {
-			q := &k.caches[c]
+			q := &k.shared.caches[c]
 			if q.capacity <= sizeclass.Batch(c) {
 				break
 			}
 			n := int(q.capacity - q.used)
 			insert(t, k, c, fetch(t, k, c, n))
 			before := q.capacity
-			freed := k.shrink(c)
+			freed := k.shrink(&k.shared, c)
 			require.Equal(t, uint64(before-q.capacity)*uint64(sizeclass.Size(c)), freed)
 			require.Equal(t, q.capacity, q.used)
 			require.EqualValues(t, q.used, outstanding(k, c))

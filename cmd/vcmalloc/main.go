@@ -67,7 +67,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; %s --help lists the flags", err, c.CommandPath())
 	})
-	root.AddCommand(newRun(), newStats(), newReport(), newTop(), newExport(), newClean(), newVersion())
+	root.AddCommand(newRun(), newStats(), newReport(), newTop(), newExport(), newClean(), newTopology(), newVersion())
 	return root
 }
 

@@ -52,6 +52,7 @@ type Config struct {
 	// BackgroundFrom is how many bytes the heap must have before the thread starts.
 	BackgroundFrom units.Bytes
 	StatsDir       uintptr // NUL-terminated path, 0 for none
+	Topology       uintptr // NUL-terminated, for topology.Override; 0 for none. The heap says what is wrong with it
 }
 
 // Features is a set of designs.
@@ -105,6 +106,8 @@ func (c *Config) one(p uintptr, secure bool) {
 	case after(p, "LIB=") != 0: // where cmd/vcmalloc finds the library; nothing to the library itself
 	case after(p, "FEATURES=") != 0:
 		c.features(after(p, "FEATURES="))
+	case after(p, "TOPOLOGY=") != 0:
+		c.Topology = after(p, "TOPOLOGY=")
 	case after(p, "VCPU=") != 0:
 		c.vcpu(after(p, "VCPU="))
 	case after(p, "BACKGROUND=") != 0:

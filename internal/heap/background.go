@@ -26,9 +26,9 @@ type ticker struct {
 	ticks uint64
 }
 
-// Background does what is due at time now (nanoseconds, monotonic): rebalancing and plundering the transfer
-// caches, draining idle vCPUs, balancing their budgets, returning memory to the system. It returns at once if another thread is at
-// it, or a fork. Call it about once a second.
+// Background does what is due at time now (nanoseconds, monotonic): looking at the machine's topology, rebalancing
+// and plundering the transfer caches, draining idle vCPUs, balancing their budgets, returning memory to the system.
+// It returns at once if another thread is at it, or a fork. Call it about once a second.
 func (h *Heap) Background(now int64) {
 	if !atomic.CompareAndSwapUint32(&h.tick.busy, 0, 1) {
 		return
@@ -48,6 +48,11 @@ func (h *Heap) due(now int64) {
 	// After a pause the work is done once, not once for each missed tick.
 	t.last = now
 	t.ticks++
+	if !h.divided { // not at the start: small programs end before they miss often enough to come here
+		h.divide(0)
+	}
+	h.Front.Transfer.Visit()
+	h.Front.Transfer.Central.Snapshot()
 	if t.ticks%rebalanceTicks == 0 {
 		h.Front.Transfer.Rebalance()
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 	"github.com/vcmalloc/vcmalloc/percpu"
+	"github.com/vcmalloc/vcmalloc/topology"
 )
 
 // Heap is one allocator with its own address range. The zero value needs Init; it must not be copied.
@@ -21,6 +22,7 @@ type Heap struct {
 	checking  config.Check
 	marker    uint64 // of free small objects
 	published publisher
+	divided   bool // the machine's topology is known
 
 	// Front is the first tier; each tier holds the next.
 	Front percpu.Cache
@@ -67,7 +69,25 @@ func (h *Heap) Init(o *Options) bool {
 	case c.PerCPUPolicy == config.PolicyPaper:
 		p.Policy = percpu.Paper
 	}
-	return h.Front.Init(p) && h.publishTo(c.StatsDir)
+	h.Front.Transfer.Legacy = c.Legacy&config.NUCA != 0
+	if !h.Front.Init(p) {
+		return false
+	}
+	if c.Topology != 0 {
+		h.divide(c.Topology)
+	}
+	return h.publishTo(c.StatsDir)
+}
+
+// divide looks at the machine's topology, once, replaced by the text at override if there is one.
+func (h *Heap) divide(override uintptr) {
+	h.divided = true
+	at, fault := h.Front.Transfer.Divide(override)
+	if fault != topology.OK {
+		var l sys.Line
+		l.Str("vcmalloc: VCMALLOC_TOPOLOGY=").CStr(override, 120).Str(": not understood at character ").Dec(uintptr(at) + 1).
+			Str(", the machine's own topology is used; want ").Str(fault.Want()).Flush()
+	}
 }
 
 // maxRequest is beyond any window, and small enough that sums of sizes don't overflow and its number of pages

@@ -2,7 +2,9 @@ package heap
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -271,6 +273,29 @@ func TestOptionsReachTheTiers(t *testing.T) {
 	require.EqualValues(t, 1<<20, limitOf(Options{Config: config.Config{Legacy: config.PerCPUResize, PerCPULimit: 1 << 20}}))
 	require.EqualValues(t, 1<<19, limitOf(Options{PerCPU: percpu.Options{Limit: 1 << 19}}))
 	require.True(t, newHeap(t, Options{Config: config.Config{Legacy: config.SpanPriority}}).Front.Transfer.Central.Legacy)
+}
+
+func TestTheTopologyTextReachesTheTransferCaches(t *testing.T) {
+	with := func(text string) (h *Heap, line string) {
+		value := append([]byte(text), 0)
+		line = stderrOf(t, func() {
+			h = newHeap(t, Options{Config: config.Config{Topology: uintptr(unsafe.Pointer(&value[0]))}})
+		})
+		runtime.KeepAlive(value)
+		return h, line
+	}
+	h, line := with("0;1")
+	require.Empty(t, line)
+	require.GreaterOrEqual(t, h.Front.Transfer.Domains(), 2)
+	h, line = with("0-3;x")
+	require.Equal(t, "vcmalloc: VCMALLOC_TOPOLOGY=0-3;x: not understood at character 5, the machine's own topology is used; want a CPU number\n", line)
+	require.Equal(t, h.Front.Transfer.Topology.Domains(), h.Front.Transfer.Domains())
+
+	require.True(t, newHeap(t, Options{Config: config.Config{Legacy: config.NUCA}}).Front.Transfer.Legacy)
+	h = newHeap(t, Options{})
+	require.False(t, h.divided, "the start of a process opens no file of sysfs")
+	h.Background(sys.Now())
+	require.True(t, h.divided)
 }
 
 func TestMovedObjectsKeepTheirContentsWhateverTheirPages(t *testing.T) {

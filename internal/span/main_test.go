@@ -130,7 +130,8 @@ func (m *model) push(k int) {
 	i := m.out[k]
 	p := m.object(i)
 	sys.Store64(p, marked(p))
-	if !m.s.Push(m.base, p) {
+	one := [1]uintptr{p}
+	if n, bad := m.s.Push(m.base, one[:]); n != 1 || bad != 0 {
 		m.t.Fatalf("object %d was refused", i)
 	}
 	m.live[i] = false
@@ -145,7 +146,8 @@ func (m *model) object(i int) uintptr { return m.base + uintptr(i)*m.size }
 func (m *model) refuse(p uintptr, why string) {
 	m.t.Helper()
 	before := m.s
-	if m.s.Push(m.base, p) || m.s != before {
+	one := [1]uintptr{p}
+	if n, bad := m.s.Push(m.base, one[:]); n != 0 || bad != p || m.s != before {
 		m.t.Fatalf("offset %d, %s: taken, or the span was changed", p-m.base, why)
 	}
 }

@@ -20,12 +20,19 @@ type Span struct {
 	Class     units.ClassID // 0: a large span, one object
 	List      uint8         // which of the central free list's lists holds it
 	Flags     uint8
-	_         uint8
+	Origin    uint8  // domain that last gave an object back, as its owner numbers them; 0: unknown
 	Allocated uint16 // objects handed out
 	Capacity  uint16 // objects in all
 
 	free [bitmapWords]uint64 // bitmap encoding, or the index list's head in the first word
-	_    [8]byte
+
+	// The central free list's own, for its statistics.
+	Epoch uint16 // of the last change
+	Band  uint8  // of live objects when that epoch began
+
+	_     uint8
+	fresh uint16 // bitmap encoding: objects [fresh, Capacity) were never handed out
+	_     [2]byte
 }
 
 const bitmapWords = 4
@@ -113,25 +120,45 @@ func (s *Span) Pop(base uintptr, out []uintptr, n int) int {
 		}
 	}
 	s.Allocated += uint16(got)
+	if got > 0 { // addresses ascend
+		s.fresh = max(s.fresh, uint16(sizeclass.Index(s.Class, out[got-1]-base))+1)
+	}
 	return got
 }
 
-// Push gives object p back to s, whose memory begins at base. It reports false, and changes nothing, when
-// p is not the address of an object of s that was handed out; a second push of an object of 8 or 16 bytes goes
-// unseen. Preconditions: p lies on a page of s.
-func (s *Span) Push(base, p uintptr) bool {
-	k := sizeclass.Of(s.Class)
-	off := p - base
-	if !sizeclass.Divides(s.Class, off) || s.Allocated == 0 {
-		return false
+// HandedOut is how many objects have ever been handed out: the others never were in anybody's hands.
+func (s *Span) HandedOut() uint16 {
+	if sizeclass.Of(s.Class).Size <= tinyMax {
+		return s.list().fresh
 	}
-	i := sizeclass.Index(s.Class, off)
-	if k.Size <= tinyMax {
+	return s.fresh
+}
+
+// Push gives objects back to s, whose memory begins at base. It returns how many it took, and the first it
+// refused, or 0: one that is not the address of an object of s that was handed out. A second push of an object
+// of 8 or 16 bytes goes unseen.
+func (s *Span) Push(base uintptr, objects []uintptr) (n int, bad uintptr) {
+	k := sizeclass.Of(s.Class)
+	size, limit := uintptr(k.Size), uintptr(s.Pages)<<units.PageShift
+	for _, p := range objects {
+		off := p - base
+		if off < limit && sizeclass.Divides(s.Class, off) && int(s.Allocated) > n && s.push(base, size, sizeclass.Index(s.Class, off)) {
+			n++
+		} else if bad == 0 {
+			bad = p
+		}
+	}
+	s.Allocated -= uint16(n)
+	return n, bad
+}
+
+// push marks object i free, if it is not.
+func (s *Span) push(base, size uintptr, i uint32) bool {
+	if size <= tinyMax {
 		if i >= uint32(s.list().fresh) {
 			return false
 		}
-		s.pushTiny(base, uintptr(k.Size), uint16(i))
-		s.Allocated--
+		s.pushTiny(base, size, uint16(i))
 		return true
 	}
 	w, bit := &s.free[i>>6&(bitmapWords-1)], uint64(1)<<(i&63)
@@ -139,7 +166,6 @@ func (s *Span) Push(base, p uintptr) bool {
 		return false
 	}
 	*w |= bit
-	s.Allocated--
 	return true
 }
 

@@ -160,7 +160,7 @@ func TestFreshObjectsAreNotTouched(t *testing.T) {
 		}
 		if !tiny(c) { // a bitmap needs no memory of the objects at all
 			for i := len(out) - 1; i >= 0; i-- {
-				if !s.Push(base, out[i]) {
+				if n, _ := s.Push(base, out[i:i+1]); n != 1 {
 					t.Fatal("refused")
 				}
 			}

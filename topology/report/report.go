@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/unix"
 
@@ -128,6 +129,7 @@ func (r *Report) Text(w io.Writer) error {
 	}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(table.Row{"domain", "node", "CPUs", "allowed here"})
 	for _, d := range r.Domains {
 		node := ""

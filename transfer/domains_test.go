@@ -1,0 +1,363 @@
+package transfer
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/simcpu"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
+	"github.com/vcmalloc/vcmalloc/topology"
+)
+
+// divide gives k the domains of text, and simulated CPUs.
+func divide(t testing.TB, k *Tier, text string) {
+	t.Helper()
+	value := append([]byte(text), 0)
+	at, fault := k.Divide(uintptr(unsafe.Pointer(&value[0])))
+	require.Equal(t, topology.OK, fault, "at %d", at)
+	runtime.KeepAlive(value)
+	k.CPU = simcpu.Function()
+	simcpu.Set(0)
+}
+
+// four is 4 domains of 2 CPUs; what else the machine has may make a fifth.
+const four = "0-1;2-3;4-5;6-7"
+
+func opened(k *Tier) (n int) {
+	for d := range k.Domains() {
+		var st DomainStats
+		if k.Domain(d, &st); st.Open {
+			n++
+		}
+	}
+	return n
+}
+
+// removeOn and insertOn act as CPU cpu.
+func removeOn(t testing.TB, k *Tier, cpu int32, c units.ClassID, n int) []uintptr {
+	t.Helper()
+	simcpu.Set(cpu)
+	var buf [centralfreelist.MaxBatch]uintptr
+	got := k.Remove(c, buf[:], n)
+	require.Positive(t, got)
+	return append([]uintptr(nil), buf[:got]...)
+}
+
+func insertOn(t testing.TB, k *Tier, cpu int32, c units.ClassID, objects []uintptr) {
+	t.Helper()
+	simcpu.Set(cpu)
+	insert(t, k, c, objects)
+}
+
+func TestWithOneDomainThereAreNoShards(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, "0-8191")
+	require.Equal(t, 1, k.Domains())
+	require.EqualValues(t, none, k.here())
+	insertOn(t, k, 3, 10, fetch(t, k, 10, 40))
+	require.Zero(t, opened(k))
+	require.Zero(t, stats(k, 10).Reused)
+}
+
+func TestAShardOpensWhenASecondDomainIsUsedAndClosesWhenOneIsLeft(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, four)
+	require.GreaterOrEqual(t, k.Domains(), 4)
+	const c = 10
+	insertOn(t, k, 0, c, fetch(t, k, c, 40))
+	insertOn(t, k, 1, c, fetch(t, k, c, 40))
+	require.Zero(t, opened(k), "a process in one domain needs no shard")
+	require.EqualValues(t, 80, k.shared.caches[c].used)
+
+	insertOn(t, k, 2, c, fetch(t, k, c, 40))
+	require.Equal(t, 2, opened(k))
+	require.EqualValues(t, 80, k.shared.caches[c].used)
+	require.EqualValues(t, 40, k.shard(1).caches[c].used)
+	insertOn(t, k, 1, c, fetch(t, k, c, 40))
+	require.EqualValues(t, 40, k.shard(0).caches[c].used)
+
+	insertOn(t, k, 5, c, fetch(t, k, c, 40))
+	require.Equal(t, 3, opened(k))
+
+	var held [sizeclass.NumClasses]int
+	for range 2 * idleVisits { // domain 1 goes on
+		held[c] += len(removeOn(t, k, 2, c, 1))
+		k.Visit()
+	}
+	require.Zero(t, opened(k), "the domain that remained needs no shard")
+	check(t, k, &held)
+	for d := range uint32(3) {
+		require.Zero(t, k.shard(d).caches[c].used, "domain %d", d)
+	}
+	insertOn(t, k, 7, c, fetch(t, k, c, 40))
+	require.Equal(t, 2, opened(k))
+}
+
+// useBoth has the process run in the first two domains, and leaves the caches of class c empty.
+func useBoth(t testing.TB, k *Tier, c units.ClassID) {
+	t.Helper()
+	insertOn(t, k, 0, c, removeOn(t, k, 0, c, 1))
+	insertOn(t, k, 2, c, removeOn(t, k, 2, c, 1))
+	require.Equal(t, 2, opened(k))
+	k.Drain()
+}
+
+func TestAShardServesOnlyItsDomain(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, four)
+	const c = 10
+	useBoth(t, k, c)
+	before := stats(k, c)
+	a, b := fetch(t, k, c, 32), fetch(t, k, c, 32)
+	insertOn(t, k, 1, c, a)
+	insertOn(t, k, 3, c, b)
+	require.Equal(t, a, removeOn(t, k, 0, c, 32), "from the other CPU of the domain")
+	require.Equal(t, b, removeOn(t, k, 2, c, 32))
+	st := stats(k, c)
+	require.EqualValues(t, 64, st.Reused-before.Reused)
+	require.Equal(t, before.Crossed, st.Crossed)
+}
+
+func TestSwitchedOffThereIsOneSharedCacheAndCrossingsAreCountedStill(t *testing.T) {
+	k := newTier(t)
+	k.Legacy = true
+	divide(t, k, four)
+	const c = 10
+	objects := fetch(t, k, c, 96)
+	insertOn(t, k, 0, c, objects[:32])
+	insertOn(t, k, 2, c, objects[32:64])
+	insertOn(t, k, 4, c, objects[64:])
+	require.Zero(t, opened(k))
+	require.EqualValues(t, 96, stats(k, c).Used)
+	require.Equal(t, objects[48:], removeOn(t, k, 2, c, 48)) // 32 of the third domain, 16 of the second
+	st := stats(k, c)
+	require.EqualValues(t, 48, st.Reused)
+	require.EqualValues(t, 32, st.Crossed)
+}
+
+func TestASpanRemembersTheDomainThatFreedItsObjects(t *testing.T) {
+	k := newTier(t)
+	k.Legacy = true
+	divide(t, k, four)
+	const c = 10 // 56 objects a span
+	objects := fetch(t, k, c, 40)
+	simcpu.Set(0)
+	require.Zero(t, k.insertShared(c, objects[:20], k.here()))
+	k.Drain()
+	var st centralfreelist.Stats
+	got := removeOn(t, k, 2, c, 30)
+	require.Len(t, got, 30)
+	k.Central.Stats(c, &st)
+	require.EqualValues(t, 20, st.Reused, "the other ten never were in anybody's hands")
+	require.EqualValues(t, 20, st.Crossed)
+}
+
+func TestWhatOverflowsAShardReachesTheOtherDomains(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, four)
+	const c = 10
+	useBoth(t, k, c)
+	insertOn(t, k, 0, c, fetch(t, k, c, 600))
+	s := &k.shard(0).caches[c]
+	require.Equal(t, s.capacity, s.used)
+	before := stats(k, c)
+	require.Len(t, removeOn(t, k, 2, c, 32), 32)
+	require.Len(t, removeOn(t, k, 2, c, 32), 32)
+	after := stats(k, c)
+	require.Greater(t, after.Crossed, before.Crossed)
+}
+
+func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
+	for _, legacy := range []bool{false, true} {
+		r := newRand(t)
+		k := newTier(t)
+		k.Legacy = legacy
+		divide(t, k, four)
+		var out [sizeclass.NumClasses][]uintptr
+		var held [sizeclass.NumClasses]int
+		live := map[uintptr]bool{}
+		classes := []units.ClassID{1, 2, 3, 25, 39, 60, 86, 87}
+		for i := range long(10000) {
+			c := classes[r.IntN(len(classes))]
+			if i%1000 == 0 && i > 0 {
+				for range r.IntN(2 * idleVisits) {
+					k.Visit() // domains are left
+				}
+			}
+			cpu := int32(r.IntN(1 + i/1000%8))
+			simcpu.Set(cpu)
+			var buf [centralfreelist.MaxBatch]uintptr
+			switch op := r.IntN(100); {
+			case op < 48 && len(out[c]) < 4000:
+				n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
+				require.Positive(t, n)
+				for _, p := range buf[:n] {
+					require.False(t, live[p], "%#x was handed out twice", p)
+					live[p] = true
+				}
+				out[c] = append(out[c], buf[:n]...)
+			case op < 94:
+				n := copy(buf[:], out[c][:min(len(out[c]), 1+r.IntN(len(buf)))])
+				out[c] = out[c][n:]
+				for _, p := range buf[:n] {
+					delete(live, p)
+				}
+				require.Zero(t, k.Insert(c, buf[:n]))
+				if n > 0 && !k.Holds(c, buf[0]) {
+					id := k.Central.Pages.SpanAt(buf[0])
+					require.True(t, id == 0 || k.Central.IsFree(c, id, buf[0]), "a span that emptied, or the object in it")
+				}
+			case op < 95:
+				k.Plunder()
+			case op < 97:
+				k.Visit()
+			case op < 99:
+				k.Rebalance()
+			default:
+				k.Drain()
+			}
+			if i%100 == 0 {
+				for c := range out {
+					held[c] = len(out[c])
+				}
+				check(t, k, &held)
+				st := stats(k, c)
+				require.LessOrEqual(t, st.Crossed, st.Reused)
+			}
+		}
+		k.Drain()
+		for c := range out {
+			held[c] = len(out[c])
+		}
+		check(t, k, &held)
+	}
+}
+
+// The page heap refuses at random moments: nothing is lost, and all comes back.
+func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
+	r := newRand(t)
+	k := new(Tier)
+	require.True(t, k.Central.Pages.Init(pageheap.Options{Seed: rand.Uint64(), MaxBytes: 8 << units.HugePageShift}))
+	t.Cleanup(k.Central.Pages.Unmap)
+	require.True(t, k.Init())
+	divide(t, k, four)
+	var out [sizeclass.NumClasses][]uintptr
+	refusals := 0
+	for range long(20000) {
+		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
+		simcpu.Set(int32(r.IntN(8)))
+		var buf [centralfreelist.MaxBatch]uintptr
+		if r.IntN(5) < 3 {
+			n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
+			if n == 0 {
+				refusals++
+				if r.IntN(20) == 0 {
+					k.Drain()
+				}
+			}
+			out[c] = append(out[c], buf[:n]...)
+			continue
+		}
+		n := copy(buf[:], out[c])
+		out[c] = out[c][n:]
+		require.Zero(t, k.Insert(c, buf[:n]))
+	}
+	require.Positive(t, refusals)
+	var held [sizeclass.NumClasses]int
+	for c := range out {
+		held[c] = len(out[c])
+	}
+	check(t, k, &held)
+	for c := range out {
+		insert(t, k, units.ClassID(c), out[c])
+	}
+	k.Drain()
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		require.Zero(t, outstanding(k, c), "class %d", c)
+	}
+	require.Empty(t, k.Central.Pages.Check())
+}
+
+// 64 threads on one class, bound to the machine's CPUs, each a domain of its own.
+func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
+	coreThreads(t)
+	k := newTier(t)
+	text := "0"
+	if runtime.NumCPU() > 1 {
+		text = "0;1"
+	}
+	divide(t, k, text)
+	k.CPU = 0
+	const c, threads = 5, 64
+	const inHand, inCache = 0x1111, 0x2222
+	var set unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &set))
+	var wg sync.WaitGroup
+	for g := range threads {
+		wg.Go(func() {
+			runtime.LockOSThread() // not unlocked: the thread ends with its binding
+			one := unix.CPUSet{}
+			if one.Set(g % 2); set.IsSet(g % 2) {
+				_ = unix.SchedSetaffinity(0, &one)
+			}
+			var mine []uintptr
+			for i := range long(400) {
+				var buf [centralfreelist.MaxBatch]uintptr
+				if (i+g)%2 == 0 {
+					n := k.Remove(c, buf[:], 32)
+					for _, p := range buf[:n] {
+						if w := (*uint64)(unsafe.Add(nil, p)); *w == inHand {
+							t.Errorf("%#x is in two hands", p)
+						} else {
+							*w = inHand
+						}
+					}
+					mine = append(mine, buf[:n]...)
+					continue
+				}
+				n := copy(buf[:], mine)
+				mine = mine[n:]
+				for _, p := range buf[:n] {
+					*(*uint64)(unsafe.Add(nil, p)) = inCache
+				}
+				if bad := k.Insert(c, buf[:n]); bad != 0 {
+					t.Errorf("%#x refused", bad)
+				}
+				if g == 0 && i%16 == 0 {
+					k.Visit()
+					k.Rebalance()
+				}
+			}
+			for len(mine) > 0 {
+				n := min(len(mine), centralfreelist.MaxBatch)
+				for _, p := range mine[:n] {
+					*(*uint64)(unsafe.Add(nil, p)) = inCache
+				}
+				k.Insert(c, mine[:n])
+				mine = mine[n:]
+			}
+		})
+	}
+	wg.Wait()
+	var held [sizeclass.NumClasses]int
+	check(t, k, &held)
+	k.Drain()
+	require.Zero(t, outstanding(k, c))
+}
+
+func TestAShardCostsFewPages(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, four)
+	pages := k.domains.stride / uintptr(os.Getpagesize())
+	require.LessOrEqual(t, pages, uintptr(64), "address space of a shard: what is touched is less")
+}
