@@ -1,36 +1,39 @@
 // Micro benchmarks on the plain malloc interface.
 //
-//	micro MODE SIZE MILLISECONDS [THREADS]     run for so long
+//	micro MODE SIZE MILLISECONDS [THREADS [bound]]     run for so long
 //	micro MODE SIZE ops:N                      exactly N operations (for instruction counters)
 //
 // Prints one JSON object: ns per operation, operations, minor page faults in the timed part, the size of rseq's area
 // (0: not registered). What an operation is:
 //
 //	none      nothing: the loop itself
-//	pair      malloc, one byte written, free
+//	pair      malloc, one byte written, free. SIZE 0: of sizes of 8 B to 1 KiB, each doubling as likely, from a table
 //	order     malloc and free of one object; a batch of 10,000 (at most 256 MiB) lives, then is freed in order
 //	shuffle   the same, freed in a random order
 //	calloc    calloc, one byte read, free
 //	aligned   aligned_alloc to 64 bytes, one byte written, free
 //	delete    operator new, one byte written, sized operator delete
 //	realloc   one growth from 16 B to SIZE by half each, contents checked at the end, free
-//	cross     malloc in one thread, free in another; a ring of 1,024 pointers between
+//	cross     malloc in one thread, free in another; a ring of 1,024 pointers between. SIZE 0: mixed's sizes
 //	mixed     replace one of 10,000 live objects of mixed sizes (16 B to 8 KiB, SIZE is not used) by another
 //
-// cross and mixed take THREADS (cross: pairs). Their figure is time * min(threads, cores) / operations: the cost to
-// a core.
+// pair, cross and mixed take THREADS (cross: pairs). Their figure with threads is time * min(threads, cores) /
+// operations: the cost to a core. With "bound", the producers run on the first half of the CPUs only, the consumers
+// on the other.
 #include "common.h"
 
 #include <atomic>
 #include <dlfcn.h>
 #include <new>
 #include <pthread.h>
+#include <sched.h>
 
 namespace {
 
 size_t size;
 uint64_t budget_ns, fixed_ops;
 int threads = 1;
+bool bound;
 
 struct Timing {
 	uint64_t ops = 0;
@@ -118,12 +121,43 @@ void grow()
 	free(p);
 }
 
+// Sizes for pairs of mixed ones, drawn beforehand.
+enum { SIZES = 4096 };
+uint16_t pair_size[SIZES];
+
+void draw_sizes()
+{
+	uint64_t seed = 11;
+	for (auto &s : pair_size) {
+		uint64_t r = next_random(&seed);
+		size_t base = size_t(8) << r % 7;
+		s = uint16_t(base + (r >> 40) % base + 1);
+	}
+}
+
+inline void one_pair(size_t n)
+{
+	void *p = malloc(n);
+	touch(p);
+	free(p);
+}
+
+// 16 B to 8 KiB, each power of two half as likely as the one below: mean about 90 B.
+inline size_t mixed_size(uint64_t *seed)
+{
+	uint64_t r = next_random(seed);
+	int k = __builtin_ctzll(r | 1ull << 9);
+	size_t base = size_t(16) << k;
+	return base + (r >> 40) % base;
+}
+
 // A ring for one producer and one consumer.
 struct Ring {
 	enum { N = 1024 };
 	alignas(64) std::atomic<uint64_t> head{0};
 	alignas(64) std::atomic<uint64_t> tail{0};
 	alignas(64) void *slot[N];
+	uint64_t seed;
 };
 
 std::atomic<bool> stop;
@@ -153,13 +187,13 @@ void *produce(void *arg)
 	auto *r = static_cast<Ring *>(arg);
 	wait_for_go();
 	unsigned spins = 0;
-	uint64_t h = 0;
+	uint64_t h = 0, seed = r->seed;
 	while (!stop.load(std::memory_order_relaxed)) {
 		if (h - r->tail.load(std::memory_order_acquire) == Ring::N) {
 			pause_or_yield(&spins);
 			continue;
 		}
-		void *p = malloc(size);
+		void *p = malloc(size ? size : mixed_size(&seed));
 		*static_cast<uint64_t *>(p) = h;
 		r->slot[h % Ring::N] = p;
 		r->head.store(++h, std::memory_order_release);
@@ -187,15 +221,6 @@ void *consume(void *arg)
 	}
 	total += t;
 	return nullptr;
-}
-
-// 16 B to 8 KiB, each power of two half as likely as the one below: mean about 90 B.
-inline size_t mixed_size(uint64_t *seed)
-{
-	uint64_t r = next_random(seed);
-	int k = __builtin_ctzll(r | 1ull << 9);
-	size_t base = size_t(16) << k;
-	return base + (r >> 40) % base;
 }
 
 enum { LIVE = 10000 };
@@ -235,19 +260,49 @@ void *mix(void *arg)
 	return nullptr;
 }
 
-Timing with_threads(bool cross)
+void *pairs(void *)
 {
-	int n = cross ? 2 * threads : threads;
+	for (int i = 0; i < SIZES; i++)
+		one_pair(size ? size : pair_size[i]);
+	wait_for_go();
+	uint64_t n = 0;
+	while (!stop.load(std::memory_order_relaxed)) {
+		for (int i = 0; i < 64; i++)
+			one_pair(size ? size : pair_size[(n + i) % SIZES]);
+		n += 64;
+	}
+	total += n;
+	return nullptr;
+}
+
+// Keeps a thread on one half of the CPUs.
+void bind(pthread_t id, int half)
+{
+	int cores = sysconf(_SC_NPROCESSORS_ONLN), middle = cores / 2;
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	for (int c = half ? middle : 0; c < (half ? cores : middle); c++)
+		CPU_SET(c, &set);
+	check(cores < 2 || !pthread_setaffinity_np(id, sizeof set, &set), "can't bind a thread");
+}
+
+// Runs n threads until the time is up. A thread's argument is its number, or the ring of its pair.
+Timing with_threads(int n, void *(*first)(void *), void *(*second)(void *))
+{
 	auto *id = static_cast<pthread_t *>(map_pages(n * sizeof(pthread_t)));
+	Ring *ring = nullptr;
 	for (int i = 0; i < n; i++) {
-		if (!cross) {
-			check(!pthread_create(&id[i], nullptr, mix, reinterpret_cast<void *>(uint64_t(i))), "pthread_create");
-			continue;
+		void *arg = reinterpret_cast<void *>(uint64_t(i));
+		if (second != nullptr) {
+			if (i % 2 == 0) {
+				ring = static_cast<Ring *>(map_pages(sizeof(Ring)));
+				ring->seed = 1000003 * (1 + uint64_t(i));
+			}
+			arg = ring;
 		}
-		static void *ring;
-		if (i % 2 == 0)
-			ring = map_pages(sizeof(Ring));
-		check(!pthread_create(&id[i], nullptr, i % 2 ? consume : produce, ring), "pthread_create");
+		check(!pthread_create(&id[i], nullptr, second != nullptr && i % 2 ? second : first, arg), "pthread_create");
+		if (bound)
+			bind(id[i], i % 2);
 	}
 	while (ready != n)
 		usleep(1000);
@@ -272,12 +327,15 @@ Timing run(const char *mode)
 	auto is = [=](const char *s) { return strcmp(mode, s) == 0; };
 	if (is("none"))
 		return each([] { asm volatile("" ::: "memory"); });
-	if (is("pair"))
-		return each([] {
-			void *p = malloc(size);
-			touch(p);
-			free(p);
+	if (is("pair") && threads > 1)
+		return with_threads(threads, pairs, nullptr);
+	if (is("pair") && size == 0)
+		return timed(SIZES, [] {
+			for (size_t n : pair_size)
+				one_pair(n);
 		});
+	if (is("pair"))
+		return each([] { one_pair(size); });
 	if (is("order") || is("shuffle"))
 		return batch(is("shuffle"));
 	if (is("calloc"))
@@ -306,8 +364,10 @@ Timing run(const char *mode)
 		Mixed m{static_cast<void **>(map_pages(LIVE * sizeof(void *))), 7};
 		return timed(1, [&] { m.step(); });
 	}
-	if (is("cross") || is("mixed"))
-		return with_threads(is("cross"));
+	if (is("cross"))
+		return with_threads(2 * threads, produce, consume);
+	if (is("mixed"))
+		return with_threads(threads, mix, nullptr);
 	dprintf(2, "micro: no mode %s\n", mode);
 	_exit(2);
 }
@@ -327,6 +387,8 @@ int main(int argc, char **argv)
 		budget_ns = strtoull(argv[3], nullptr, 0) * 1000000;
 	if (argc > 4)
 		threads = atoi(argv[4]);
+	bound = argc > 5 && strcmp(argv[5], "bound") == 0;
+	draw_sizes();
 	Timing t = run(argv[1]);
 	check(t.ops > 0, "no operation in the time");
 	// Whether glibc has registered restartable sequences: valgrind does not let it.

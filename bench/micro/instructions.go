@@ -20,14 +20,17 @@ import (
 	"github.com/vcmalloc/vcmalloc/bench/subject"
 )
 
-var count = runner.Metric{Name: "instructions", Unit: "/op", Direction: stat.Lower, Main: true}
+var (
+	count    = runner.Metric{Name: "instructions", Unit: "/op", Direction: stat.Lower, Main: true}
+	multiple = runner.Metric{Name: "multiple of the empty pair", Unit: "x", Direction: stat.Neutral}
+)
 
 // collected is callgrind's line of all instructions read.
 var collected = regexp.MustCompile(`Collected\s*:\s*(\d+)`)
 
 // instructions is the suite of instruction counts. Under callgrind, a program is run with n and with 3n operations:
 // their difference has no start-up in it. The loop around an operation is counted the same way and taken off.
-func instructions(l *lab.Lab, path string) runner.Suite {
+func instructions(l *lab.Lab, path, linked string, empty subject.Subject) runner.Suite {
 	s := runner.Suite{
 		Name: "instructions", Title: "Instructions per operation",
 		About: "Counted in one thread, in two ways. Under valgrind's callgrind: the difference of two runs of different length, less the loop " +
@@ -37,9 +40,24 @@ func instructions(l *lab.Lab, path string) runner.Suite {
 		Plan: &runner.Plan{Rounds: 3, MinRounds: 3, Budget: 3 * time.Minute},
 	}
 	var noRseq atomic.Bool
-	var unknown sync.Map // names of subjects
+	var unknown sync.Map          // names of subjects
+	known := map[string]float64{} // by subject and point: of the loop, and of the floor
+	once := func(ctx context.Context, sub subject.Subject, p point, f func(context.Context, subject.Subject, point) (float64, error)) (float64, error) {
+		key := sub.Name + " " + p.name()
+		v, ok := known[key]
+		var err error
+		if !ok {
+			if v, err = f(ctx, sub, p); err == nil {
+				known[key] = v
+			}
+		}
+		return v, err
+	}
 	measure := func(ctx context.Context, sub subject.Subject, p point) (float64, error) {
-		n := max(lab.Pick(l.Size, 60000, 20000, 2000), 1000)
+		n, path := lab.Pick(l.Size, 60000, 20000, 2000), path
+		if sub.Name == empty.Name {
+			path, sub.Preload = linked, ""
+		}
 		few, _, err := callgrind(ctx, path, sub, p, n)
 		if err != nil {
 			return 0, err
@@ -51,12 +69,20 @@ func instructions(l *lab.Lab, path string) runner.Suite {
 		// What the generator really did: whole chunks or batches.
 		return (many.instructions - few.instructions) / (many.ops - few.ops), err
 	}
+	loopless := func(ctx context.Context, sub subject.Subject, p point) (float64, error) {
+		v, err := measure(ctx, sub, p)
+		if err != nil || p.mode != "pair" && p.mode != "calloc" && p.mode != "delete" { // these share none's loop
+			return v, err
+		}
+		loop, err := once(ctx, sub, point{"", "none", 64, 1}, measure)
+		return v - loop, err
+	}
 	for _, p := range lab.Pick(l.Size, []point{
-		{"", "pair", 16, 1}, {"", "pair", 256, 1}, {"", "pair", 4096, 1}, {"", "shuffle", 64, 1}, {"", "calloc", 64, 1},
-		{"", "delete", 64, 1}, {"", "realloc", 4096, 1}, {"", "mixed", 0, 1},
+		{"", "pair", 8, 1}, {"", "pair", 16, 1}, {"", "pair", 64, 1}, {"", "pair", 256, 1}, {"", "pair", 1024, 1}, {"", "pair", 4096, 1},
+		{"", "shuffle", 64, 1}, {"", "calloc", 64, 1}, {"", "delete", 64, 1}, {"", "realloc", 4096, 1}, {"", "mixed", 0, 1},
 	}, []point{{"", "pair", 64, 1}, {"", "mixed", 0, 1}}, []point{{"", "pair", 64, 1}}) {
 		s.Cases = append(s.Cases, runner.Case{
-			Name: p.name(), Metrics: []runner.Metric{count}, Cost: 1500 * time.Millisecond, NoWarmup: true,
+			Name: p.name() + ", callgrind", Metrics: []runner.Metric{count, multiple}, Cost: 1500 * time.Millisecond, NoWarmup: true,
 			Prepare: func(context.Context) error {
 				if _, err := exec.LookPath("valgrind"); err != nil {
 					return fmt.Errorf("valgrind is not installed (package valgrind; `go run ./bench setup`)")
@@ -64,7 +90,7 @@ func instructions(l *lab.Lab, path string) runner.Suite {
 				return nil
 			},
 			Run: func(ctx context.Context, sub subject.Subject) (runner.Sample, error) {
-				v, err := measure(ctx, sub, p)
+				v, err := loopless(ctx, sub, p)
 				if errors.Is(err, errUnknown) {
 					unknown.Store(sub.Name, true)
 					return runner.Sample{}, nil
@@ -72,18 +98,19 @@ func instructions(l *lab.Lab, path string) runner.Suite {
 				if err != nil {
 					return runner.Sample{}, err
 				}
-				if p.mode == "pair" || p.mode == "calloc" || p.mode == "delete" { // these share none's loop
-					loop, err := measure(ctx, sub, point{"", "none", p.size, 1})
+				f := map[string]float64{count.Name: v}
+				if p.mode == "pair" {
+					floor, err := once(ctx, empty, p, loopless)
 					if err != nil {
 						return runner.Sample{}, err
 					}
-					v -= loop
+					f[multiple.Name] = v / floor
 				}
-				return runner.Sample{Figures: map[string]float64{count.Name: v}}, nil
+				return runner.Sample{Figures: f}, nil
 			},
 		})
 	}
-	s.Cases = append(s.Cases, stepped(l)...)
+	s.Cases = append(s.Cases, stepped(l, empty)...)
 	s.Finish = func(out *report.Suite) {
 		unknown.Range(func(name, _ any) bool {
 			out.Notes = append(out.Notes, fmt.Sprintf("valgrind does not know an instruction of %s and can't run it: no counts.", name))

@@ -25,7 +25,8 @@ func TestFullCoversTheIssuesSizesAndThreads(t *testing.T) {
 	for _, p := range points(lab.Full) {
 		have[p.name()] = true
 	}
-	for _, want := range []string{"pair 8 B", "pair 4 MiB", "order 4 MiB", "shuffle 8 B", "mixed, 1 threads", "mixed, 64 threads", "realloc 16 MiB"} {
+	for _, want := range []string{"pair 8 B", "pair 4 MiB", "order 4 MiB", "shuffle 8 B", "mixed, 1 thread", "mixed, 64 threads", "realloc 16 MiB",
+		"pair 128 B, 16 threads", "pair mixed sizes", "pair mixed sizes, 2 threads", "cross 64 B, 1+1", "cross mixed sizes, 32+32"} {
 		assert.True(t, have[want], want)
 	}
 }
