@@ -81,8 +81,8 @@ func header(b *block.Block) error {
 		return ErrBusy
 	case b.PID == 0 || b.PID > math.MaxInt32:
 		return fmt.Errorf("%w: process id %d", ErrFormat, b.PID)
-	case b.Classes > block.MaxClasses || b.VCPUs > block.MaxVCPUs:
-		return fmt.Errorf("%w: %d classes and %d vCPUs", ErrFormat, b.Classes, b.VCPUs)
+	case b.Classes > block.MaxClasses || b.VCPUs > block.MaxVCPUs || b.Domains > block.MaxDomains:
+		return fmt.Errorf("%w: %d classes, %d vCPUs, %d domains", ErrFormat, b.Classes, b.VCPUs, b.Domains)
 	case b.Started < 0 || b.Updated < b.Started:
 		return fmt.Errorf("%w: started at %d ns, written at %d ns", ErrFormat, b.Started, b.Updated)
 	}
@@ -103,6 +103,7 @@ func decode(b *block.Block, now clock) (*Snapshot, error) {
 	for i := range b.Class[:b.Classes] {
 		if k := &b.Class[i]; k.Size != 0 {
 			s.Classes = append(s.Classes, class(i, k))
+			s.Classes[len(s.Classes)-1].Bands = bands(&b.Return[i])
 		}
 	}
 	for i := range b.PerCPU[:b.VCPUs] {
@@ -113,6 +114,10 @@ func decode(b *block.Block, now clock) (*Snapshot, error) {
 				Steals: uint64(k.Steals), Resizes: uint64(k.Resizes),
 			})
 		}
+	}
+	for i := range b.Domain[:b.Domains] {
+		k := &b.Domain[i]
+		s.Domains = append(s.Domains, Domain{ID: i, Open: k.Open != 0, CPUs: int(k.CPUs), Bytes: k.Bytes, Hits: k.Hits, Misses: k.Misses})
 	}
 	return s, nil
 }
@@ -126,7 +131,7 @@ func totals(t *block.Totals) Totals {
 		UsedObjects: t.UsedObjects, LargeObjects: t.LargeObjects,
 		SpansAllocated: t.SpansAllocated, SpansFreed: t.SpansFreed,
 		HugepagesGrown: t.HugeGrown, ReleasedBytes: t.Released, MadviseFailures: t.MadviseFailures,
-		Underflows: t.Underflows, Overflows: t.Overflows,
+		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed,
 	}
 }
 
@@ -138,5 +143,6 @@ func class(id int, k *block.Class) Class {
 		Fetched: k.Fetched, Returned: k.Returned,
 		TransferHits: k.TransferHits, TransferMisses: k.TransferMisses,
 		CentralContended: uint64(k.CentralContended), TransferContended: uint64(k.XferContend),
+		Reused: k.Reused, Crossed: k.Crossed,
 	}
 }

@@ -29,7 +29,7 @@ func FuzzHostileFile(f *testing.F) {
 		f.Add(patch(offset, ^uint64(0)), uint16(0))
 		f.Add(patch(offset, 1<<63-1), uint16(0))
 	}
-	f.Add(append(patch(320+88*5, 16|1<<32), patch(320+88*5+40, 1)...), uint16(0)) // a second class of 16 bytes
+	f.Add(append(patch(320+96*5, 16|1<<32), patch(320+96*5+40, 1)...), uint16(0)) // a second class of 16 bytes
 	dir := Dir(f.TempDir())
 
 	f.Fuzz(func(t *testing.T, patches []byte, cut uint16) {

@@ -51,6 +51,8 @@ var (
 	madviseDesc   = desc("madvise_failures_total", "Requests to the system about memory that it refused.")
 	missDesc      = desc("percpu_misses_total", "Operations the per-CPU caches could not serve.", "operation")
 
+	reuseDesc = desc("reused_objects_total", "Objects the middle tiers handed out again, by whether the last-level cache domain that freed them was the same.", "domain")
+
 	startDesc   = desc("heap_start_time_seconds", "When the heap was made, since the epoch.")
 	updatedDesc = desc("stats_updated_timestamp_seconds", "When the process last wrote its statistics, since the epoch.")
 )
@@ -59,7 +61,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
-		releasedDesc, madviseDesc, missDesc, startDesc, updatedDesc,
+		releasedDesc, madviseDesc, missDesc, reuseDesc, startDesc, updatedDesc,
 	} {
 		ch <- d
 	}
@@ -136,6 +138,8 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 	s.counter(madviseDesc, t.MadviseFailures)
 	s.counter(missDesc, t.Underflows, "allocation")
 	s.counter(missDesc, t.Overflows, "free")
+	s.counter(reuseDesc, t.Reused-min(t.Crossed, t.Reused), "same")
+	s.counter(reuseDesc, t.Crossed, "other")
 	s.send(startDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Started), nil)
 	s.send(updatedDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Updated), nil)
 	if c.options.Classes {

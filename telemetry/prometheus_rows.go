@@ -14,6 +14,8 @@ var (
 	classFetchedDesc  = desc("class_spans_fetched_total", "Spans a size class took from the page heap.", "size")
 	classReturnedDesc = desc("class_spans_returned_total", "Spans a size class gave back to the page heap.", "size")
 	classTransferDesc = desc("class_transfer_requests_total", "Batches asked of or offered to the transfer cache.", "size", "result")
+	classSeenDesc     = desc("class_spans_seen_total", "Spans at snapshots, about one a second, by least live objects.", "size", "live")
+	classGoneDesc     = desc("class_spans_seen_returned_total", "Of these, those returned before the next snapshot.", "size", "live")
 	classWaitsDesc    = desc("class_lock_waits_total", "Acquisitions of a lock that had to wait.", "size", "lock")
 )
 
@@ -32,6 +34,7 @@ var (
 func describeClasses(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		classObjectsDesc, classSpansDesc, classCapacityDesc, classFetchedDesc, classReturnedDesc, classTransferDesc, classWaitsDesc,
+		classSeenDesc, classGoneDesc,
 	} {
 		ch <- d
 	}
@@ -68,6 +71,11 @@ func sendClasses(s sink, classes []Class) {
 		s.counter(classTransferDesc, k.TransferMisses, size, "miss")
 		s.counter(classWaitsDesc, k.CentralContended, size, "central")
 		s.counter(classWaitsDesc, k.TransferContended, size, "transfer")
+		for _, b := range k.Bands {
+			live := strconv.Itoa(b.Least)
+			s.counter(classSeenDesc, b.Seen, size, live)
+			s.counter(classGoneDesc, b.Gone, size, live)
+		}
 	}
 }
 

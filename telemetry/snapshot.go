@@ -19,6 +19,9 @@ type Snapshot struct {
 	Classes []Class `json:"classes"` // in order of size
 	VCPUs   []VCPU  `json:"vcpus"`   // those the process ran on
 
+	// Domains are the sets of CPUs that share a last-level cache; one where all do, or nothing is known yet.
+	Domains []Domain `json:"domains"`
+
 	started, updated int64 // nanoseconds of the monotonic clock: exact, to tell one heap from another
 }
 
@@ -54,6 +57,20 @@ type Totals struct {
 	MadviseFailures uint64 `json:"madvise_failures"`
 	Underflows      uint64 `json:"underflows"` // misses of per-CPU caches on allocation
 	Overflows       uint64 `json:"overflows"`  // and on free
+
+	// Objects that transfer caches and spans handed out again, of which is known in what last-level cache domain they
+	// were freed; and of these, those handed to another domain. Nothing is counted where there is one domain, nor what
+	// stays within one per-CPU cache.
+	Reused  uint64 `json:"reused_objects"`
+	Crossed uint64 `json:"crossed_objects"`
+}
+
+// CrossedShare is the share of Crossed in Reused, 0 if nothing was counted.
+func (t *Totals) CrossedShare() float64 {
+	if t.Reused == 0 {
+		return 0
+	}
+	return float64(t.Crossed) / float64(t.Reused)
 }
 
 // Class is one size class; counts are objects unless named otherwise.
@@ -77,6 +94,10 @@ type Class struct {
 	TransferMisses    uint64 `json:"transfer_misses"`
 	CentralContended  uint64 `json:"central_lock_waits"`
 	TransferContended uint64 `json:"transfer_lock_waits"`
+	Reused            uint64 `json:"reused"` // as in Totals
+	Crossed           uint64 `json:"crossed"`
+
+	Bands []Band `json:"return_bands"` // in order of live objects; those in which a span was seen
 }
 
 // Active reports whether the class ever had a span.
@@ -96,6 +117,18 @@ type VCPU struct {
 	Drains     uint64 `json:"drains"`  // how often it was emptied because the vCPU was idle
 	Steals     uint64 `json:"steals"`  // how often a class lost capacity to another class or vCPU
 	Resizes    uint64 `json:"resizes"` // how often its slab was laid out anew
+}
+
+// Domain is the transfer caches of one last-level cache domain.
+type Domain struct {
+	ID    int    `json:"id"`
+	Open  bool   `json:"open"` // it has caches of its own: the process runs in it, and in others
+	CPUs  int    `json:"cpus"`
+	Bytes uint64 `json:"cached_bytes"`
+
+	// Counted since the heap was made: objects.
+	Hits   uint64 `json:"hits"`
+	Misses uint64 `json:"misses"`
 }
 
 // Part is one of the places the heap's memory is in.

@@ -59,6 +59,27 @@ func vcpuTable(vcpus []VCPU) table.Writer {
 	return t
 }
 
+func domainTable(domains []Domain) table.Writer {
+	t := newTable("domain", "CPUs", "own caches", "cached", "hits", "misses")
+	for i := range domains {
+		d := &domains[i]
+		open := "no"
+		if d.Open {
+			open = "yes"
+		}
+		t.AppendRow(table.Row{d.ID, d.CPUs, open, humanize.IBytes(d.Bytes), d.Hits, d.Misses})
+	}
+	return t
+}
+
+func bandTable(bands []Band) table.Writer {
+	t := newTable("live", "seen", "returned", "rate")
+	for _, b := range bands {
+		t.AppendRow(table.Row{b.String(), b.Seen, b.Gone, fmt.Sprintf("%.2f %%", 100*b.Rate())})
+	}
+	return t
+}
+
 // newTable is a table in the house style: no frame, the first column to the left, numbers to the right.
 func newTable(columns ...string) table.Writer {
 	t := table.NewWriter()

@@ -32,6 +32,18 @@ func WriteText(w io.Writer, p *Process) error {
 	out.table(classTable(s.Classes))
 	out.printf("\n")
 	out.table(vcpuTable(s.VCPUs))
+	if len(s.Domains) > 1 {
+		out.printf("\nreused across last-level cache domains: %s of %s objects (%.2f %%)\n\n", humanize.Comma(int64(t.Crossed)),
+			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare())
+		out.table(domainTable(s.Domains))
+	}
+	if all := s.ReturnBands(); len(all) > 0 {
+		out.printf("\nspans by live objects: how many of those seen were returned within a second\n\n")
+		out.table(bandTable(all))
+	}
+	if rho, n := s.ReturnCorrelation(); n > 2 {
+		out.printf("\nspan capacity and return rate, over %d size classes: Spearman's coefficient %+.2f\n", n, rho)
+	}
 	return out.err
 }
 

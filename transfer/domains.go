@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxDomains is how many domains can have caches of their own: two sockets of 512 CPUs with 16 CPUs a cache.
+	// MaxDomains is how many domains can have caches of their own: two sockets of 512 CPUs with 16 CPUs a cache.
 	// Domains beyond share those of the others.
-	maxDomains = 64
+	MaxDomains = 64
 
 	// none is no domain. Domains are numbered from 1 here, so that a tag of 0 says that nothing is known.
 	none = 0
@@ -48,7 +48,7 @@ const (
 type domains struct {
 	n      uint32 // how many, 0 until Divide has found more than one; atomic
 	lone   uint32 // the one domain that is in use and so needs no shard; none: several are, or none yet. Atomic
-	state  [maxDomains]uint32
+	state  [MaxDomains]uint32
 	opened uint32
 	stride uintptr
 	table  vm.Table
@@ -69,11 +69,11 @@ func (t *Tier) Divide(text uintptr) (at int, fault topology.Fault) {
 	d, pages := &t.domains, &t.Central.Pages
 	d.stride = (shardHeader + uintptr(shardSizes().total())*8 + 4095) &^ 4095
 	if !pages.NewMappedTable(&d.tags, uintptr(sharedSizes().total())) ||
-		!t.Legacy && !pages.NewEmptyTable(&d.table, uintptr(min(n, maxDomains))*d.stride) {
+		!t.Legacy && !pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) {
 		return at, fault
 	}
 	atomic.StoreUintptr(&t.shared.tags, d.tags.Base())
-	atomic.StoreUint32(&d.n, uint32(min(n, maxDomains)))
+	atomic.StoreUint32(&d.n, uint32(min(n, MaxDomains)))
 	return at, fault
 }
 
@@ -81,11 +81,11 @@ func (t *Tier) Divide(text uintptr) (at int, fault topology.Fault) {
 func (t *Tier) Domains() int { return int(max(atomic.LoadUint32(&t.domains.n), 1)) }
 
 // domainOf is the domain of a CPU, from 1.
-func (t *Tier) domainOf(cpu int32) uint32 { return uint32(t.Topology.Domain(cpu))%maxDomains + 1 }
+func (t *Tier) domainOf(cpu int32) uint32 { return uint32(t.Topology.Domain(cpu))%MaxDomains + 1 }
 
 // mapped is the shard of the domain with index d, or nil if it was never opened.
 func (t *Tier) mapped(d uint32) *shard {
-	if atomic.LoadUint32(&t.domains.state[d%maxDomains]) < closed {
+	if atomic.LoadUint32(&t.domains.state[d%MaxDomains]) < closed {
 		return nil
 	}
 	return t.shard(d)
@@ -100,7 +100,7 @@ func (t *Tier) shardFor(d uint32) *shard {
 	if t.Legacy || d == atomic.LoadUint32(&t.domains.lone) {
 		return nil
 	}
-	s := atomic.LoadUint32(&t.domains.state[(d-1)%maxDomains])
+	s := atomic.LoadUint32(&t.domains.state[(d-1)%MaxDomains])
 	if s == open {
 		return t.shard(d - 1)
 	}
@@ -133,7 +133,7 @@ func (t *Tier) enter(d uint32) *shard {
 // open gives domain d its shard. Preconditions: the lock is held.
 func (t *Tier) open(d uint32) bool {
 	k := &t.domains
-	state := &k.state[(d-1)%maxDomains]
+	state := &k.state[(d-1)%MaxDomains]
 	if *state == open {
 		return true
 	}
@@ -160,9 +160,9 @@ func (t *Tier) open(d uint32) bool {
 func (t *Tier) close(d uint32) {
 	k := &t.domains
 	k.mu.Lock()
-	atomic.StoreUint32(&k.state[(d-1)%maxDomains], closed)
+	atomic.StoreUint32(&k.state[(d-1)%MaxDomains], closed)
 	k.opened--
-	for i := uint32(0); i < maxDomains && k.opened == 1; i++ {
+	for i := uint32(0); i < MaxDomains && k.opened == 1; i++ {
 		if k.state[i] == open {
 			atomic.StoreUint32(&k.lone, i+1)
 			atomic.StoreUint32(&k.state[i], closed)
@@ -180,7 +180,7 @@ func (t *Tier) Visit() {
 		if s == nil {
 			continue
 		}
-		if atomic.LoadUint32(&t.domains.state[d%maxDomains]) == closed {
+		if atomic.LoadUint32(&t.domains.state[d%MaxDomains]) == closed {
 			t.drain(&s.group)
 			continue
 		}
@@ -204,7 +204,7 @@ type DomainStats struct {
 // Domain reads the counters of the domain with index d.
 func (t *Tier) Domain(d int, out *DomainStats) {
 	*out = DomainStats{}
-	i := uint32(d) % maxDomains
+	i := uint32(d) % MaxDomains
 	for cpu := int32(0); cpu < int32(t.Topology.Limit()); cpu++ {
 		if t.Topology.Online(cpu) && t.domainOf(cpu) == i+1 {
 			out.CPUs++

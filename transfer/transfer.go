@@ -110,7 +110,7 @@ func (t *Tier) plunder(g *group) (moved uint64) {
 
 // Drain gives back everything.
 func (t *Tier) Drain() {
-	for d := uint32(0); d < maxDomains; d++ {
+	for d := uint32(0); d < MaxDomains; d++ {
 		if s := t.mapped(d); s != nil {
 			t.drain(&s.group)
 		}
@@ -150,7 +150,7 @@ func (t *Tier) pass(g *group, c units.ClassID, objects []uintptr, from uint32) {
 // batch at a time, in the shared caches and in each shard. One thread at a time may call it.
 func (t *Tier) Rebalance() {
 	t.rebalance(&t.shared)
-	for d := uint32(0); d < maxDomains; d++ {
+	for d := uint32(0); d < MaxDomains; d++ {
 		if s := t.mapped(d); s != nil {
 			t.rebalance(&s.group)
 		}
@@ -208,7 +208,7 @@ type Stats struct {
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
 	*out = Stats{}
 	t.shared.add(c, out)
-	for d := uint32(0); d < maxDomains; d++ {
+	for d := uint32(0); d < MaxDomains; d++ {
 		if s := t.mapped(d); s != nil {
 			s.add(c, out)
 		}
@@ -218,7 +218,7 @@ func (t *Tier) Stats(c units.ClassID, out *Stats) {
 // Holds reports whether object p of class c lies in some cache: a check for pointers under suspicion.
 func (t *Tier) Holds(c units.ClassID, p uintptr) bool {
 	found := t.shared.holds(c, p)
-	for d := uint32(0); d < maxDomains && !found; d++ {
+	for d := uint32(0); d < MaxDomains && !found; d++ {
 		if s := t.mapped(d); s != nil {
 			found = s.holds(c, p)
 		}

@@ -88,7 +88,7 @@ func check(t testing.TB, k *Tier, held *[sizeclass.NumClasses]int) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		st := stats(k, c)
 		all := []*group{&k.shared}
-		for d := range uint32(maxDomains) {
+		for d := range uint32(MaxDomains) {
 			if s := k.mapped(d); s != nil {
 				all = append(all, &s.group)
 			}

@@ -4,12 +4,14 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/internal/vm"
 	"github.com/vcmalloc/vcmalloc/percpu"
 	"github.com/vcmalloc/vcmalloc/telemetry/block"
+	"github.com/vcmalloc/vcmalloc/transfer"
 )
 
 const blockBytes = (unsafe.Sizeof(block.Block{}) + 4095) &^ 4095
@@ -104,6 +106,7 @@ func (h *Heap) publish(now int64) {
 	b.Classes = sizeclass.NumClasses
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		h.publishClass(c, &b.Class[c%block.MaxClasses])
+		h.publishReturns(c, &b.Return[c%block.MaxClasses])
 	}
 	b.VCPUs = uint32(min(h.Front.VCPUs(), block.MaxVCPUs))
 	for v := units.VCPU(0); v < units.VCPU(b.VCPUs) && v < block.MaxVCPUs; v++ {
@@ -113,6 +116,16 @@ func (h *Heap) publish(now int64) {
 			b.PerCPU[v] = block.VCPU{SlabBytes: uint64(k.SlabBytes), Used: uint64(k.Used), Capacity: uint64(k.Capacity),
 				Available: uint64(k.Available), Underflows: k.Underflows, Overflows: k.Overflow, Drains: uint64(k.Drains),
 				Steals: k.Steals, Resizes: k.Resizes}
+		}
+	}
+	b.Domains = uint32(h.Front.Transfer.Domains())
+	for d := range min(int(b.Domains), block.MaxDomains) {
+		var k transfer.DomainStats
+		h.Front.Transfer.Domain(d, &k)
+		to := &b.Domain[d%block.MaxDomains]
+		*to = block.Domain{CPUs: k.CPUs, Bytes: uint64(k.Bytes), Hits: k.Hits, Misses: k.Misses}
+		if k.Open {
+			to.Open = 1
 		}
 	}
 	atomic.AddUint64(&b.Sequence, 1)
@@ -130,6 +143,7 @@ func (h *Heap) publishTotals(t *block.Totals) {
 	t.SpansAllocated, t.SpansFreed = s.Pages.SpansAllocated, s.Pages.SpansFreed
 	t.HugeGrown, t.Released, t.MadviseFailures = s.Pages.HugeGrown, s.Pages.Released, s.Pages.MadviseFailures
 	t.Underflows, t.Overflows = s.Underflows, s.Overflows
+	t.Reused, t.Crossed = s.Reused, s.Crossed
 }
 
 func (h *Heap) publishClass(c units.ClassID, to *block.Class) {
@@ -141,4 +155,11 @@ func (h *Heap) publishClass(c units.ClassID, to *block.Class) {
 	to.Fetched, to.Returned = k.Central.Fetched, k.Central.Returned
 	to.TransferHits, to.TransferMisses = k.Transfer.Hits, k.Transfer.Misses
 	to.CentralContended, to.XferContend = k.Central.Contended, k.Transfer.Contended
+	to.Reused, to.Crossed = k.Transfer.Reused+k.Central.Reused, k.Transfer.Crossed+k.Central.Crossed
+}
+
+func (h *Heap) publishReturns(c units.ClassID, to *block.Returns) {
+	var k centralfreelist.Returns
+	h.Front.Transfer.Central.Returns(c, &k)
+	to.Seen, to.Gone = k.Seen, k.Gone
 }

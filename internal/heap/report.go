@@ -42,6 +42,10 @@ func (h *Heap) report(t *sys.Text) {
 	t.Str("page heap: ").Dec(s.Pages.SpansAllocated, 0).Str(" spans allocated, ").Dec(s.Pages.SpansFreed, 0).Str(" freed, ").
 		Dec(s.Pages.HugeGrown, 0).Str(" hugepages grown, ").Dec(s.Pages.Released, 0).Str(" bytes released, ").
 		Dec(s.Pages.MadviseFailures, 0).Str(" refusals\n")
+	if n := h.Front.Transfer.Domains(); n > 1 {
+		t.Str("last-level cache domains: ").Dec(uint64(n), 0).Str("; reused across them ").Dec(s.Crossed, 0).Str(" of ").
+			Dec(s.Reused, 0).Str(" objects\n")
+	}
 	h.reportClasses(t)
 	h.reportCPUs(t)
 	t.Str("---------------------------------------------------------\n")

@@ -38,6 +38,8 @@ type Stats struct {
 	Populated    uint32 // vCPUs that have a slab now
 	Underflows   uint64 // misses of per-CPU caches on allocation
 	Overflows    uint64 // and on free
+	Reused       uint64 // objects handed out again that a known domain freed
+	Crossed      uint64 // of these, freed in another domain
 
 	Pages pageheap.Stats
 }
@@ -114,6 +116,8 @@ func (h *Heap) stats(s *Stats) {
 		spanBytes := units.Bytes(sizeclass.Pages(c)) << units.PageShift
 		s.Slack += units.Bytes(k.Central.Spans)*spanBytes - units.Bytes(k.Central.Capacity)*size
 		spans += uint64(k.Central.Spans)
+		s.Reused += k.Transfer.Reused + k.Central.Reused
+		s.Crossed += k.Transfer.Crossed + k.Central.Crossed
 	}
 	s.LargeObjects = p.SpansAllocated - p.SpansFreed - min(spans, p.SpansAllocated-p.SpansFreed)
 	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {

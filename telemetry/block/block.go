@@ -12,13 +12,16 @@ package block
 // Identification. The file of process N in the directory is named vcmalloc.N.
 const (
 	Magic   = 0x6b636f6c_424d4356 // "VCMBlock", little-endian
-	Version = 1
+	Version = 2
 
 	MaxClasses = 96
 	MaxVCPUs   = 512 // rows; vCPUs beyond are counted in the totals only
+	MaxDomains = 64
+	Bands      = 11
 )
 
-// Block is the whole: four header lines, the totals, a row per size class, a row per vCPU. Sizes in bytes.
+// Block is the whole: four header lines, the totals, rows of size classes, vCPUs,
+// last-level cache domains, and of size classes again. Sizes in bytes.
 type Block struct {
 	Magic    uint64
 	Version  uint32
@@ -29,11 +32,14 @@ type Block struct {
 	Updated  int64 // and when the block was last written
 	Classes  uint32
 	VCPUs    uint32
-	_        [8]byte
+	Domains  uint32 // 1 where all CPUs share a last-level cache, or it is not known yet
+	_        [4]byte
 
 	Total  Totals
 	Class  [MaxClasses]Class
 	PerCPU [MaxVCPUs]VCPU
+	Domain [MaxDomains]Domain
+	Return [MaxClasses]Returns
 }
 
 // Totals: Mapped is the sum of the ten that follow it, to the byte, when the process is quiescent.
@@ -61,7 +67,9 @@ type Totals struct {
 	MadviseFailures uint64
 	Underflows      uint64 // misses of per-CPU caches on allocation, all vCPUs
 	Overflows       uint64 // and on free
-	_               [10]uint64
+	Reused          uint64 // objects the middle tiers handed out again of which is known what domain freed them
+	Crossed         uint64 // of these, freed in another last-level cache domain than they were handed to
+	_               [8]uint64
 }
 
 // Class is one size class; counts are objects.
@@ -73,7 +81,7 @@ type Class struct {
 	Fetched, Returned             uint64 // spans taken from and given back to the page heap
 	TransferHits, TransferMisses  uint64
 	CentralContended, XferContend uint32 // lock acquisitions that had to wait
-	_                             [8]byte
+	Reused, Crossed               uint64 // as in Totals
 }
 
 // VCPU is one vCPU's cache. A row of zeros is a vCPU the process never ran on; one whose slab was given back because
@@ -85,3 +93,15 @@ type VCPU struct {
 	Steals                               uint32 // how often a class lost capacity to another class or vCPU
 	Resizes                              uint32 // of the slab
 }
+
+// Domain is the transfer caches of one last-level cache domain, where the process runs in several.
+type Domain struct {
+	Open, CPUs   uint32 // whether it has caches of its own now; CPUs online when the topology was read
+	Bytes        uint64 // of free objects in them
+	Hits, Misses uint64 // objects
+	_            [16]byte
+}
+
+// Returns says how often spans of a size class are returned to the page heap, by their live objects: band b is
+// 2^b to 2^(b+1)-1. Seen counts spans at each snapshot, about one a second; Gone those returned before the next.
+type Returns struct{ Seen, Gone [Bands]uint64 }

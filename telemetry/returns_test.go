@@ -1,0 +1,49 @@
+package telemetry
+
+import (
+	"bytes"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/telemetry/block"
+	"github.com/vcmalloc/vcmalloc/transfer"
+)
+
+func TestSpearmanRanksWithTies(t *testing.T) {
+	assert.InDelta(t, 1, spearman([]float64{1, 2, 3, 9}, []float64{5, 6, 70, 71}), 1e-12)
+	assert.InDelta(t, -1, spearman([]float64{1, 2, 3}, []float64{9, 4, 1}), 1e-12)
+	assert.InDelta(t, 0.9486832980505138, spearman([]float64{1, 2, 3, 4}, []float64{1, 2, 2, 4}), 1e-12)
+	assert.True(t, math.IsNaN(spearman([]float64{1, 1}, []float64{1, 2})))
+}
+
+func TestBlockHasRoomForTheTiersNumbers(t *testing.T) {
+	assert.Equal(t, centralfreelist.Bands, block.Bands)
+	assert.Equal(t, transfer.MaxDomains, block.MaxDomains)
+}
+
+func TestBandsDomainsAndCrossingsAreShown(t *testing.T) {
+	b := sample(5)
+	b.Domains = 2
+	b.Domain[0] = block.Domain{Open: 1, CPUs: 4, Bytes: 2048, Hits: 70, Misses: 7}
+	b.Total.Reused, b.Total.Crossed = 400, 100
+	b.Class[2].Reused, b.Class[2].Crossed = 400, 100
+	b.Return[2].Seen = [block.Bands]uint64{0: 10, 3: 40}
+	b.Return[2].Gone = [block.Bands]uint64{0: 5, 3: 1}
+	b.Return[3].Seen = [block.Bands]uint64{1: 8, 3: 60}
+	s := snapshot(t, b)
+	require.Len(t, s.Domains, 2)
+	assert.Equal(t, Domain{ID: 0, Open: true, CPUs: 4, Bytes: 2048, Hits: 70, Misses: 7}, s.Domains[0])
+	assert.Equal(t, []Band{{Least: 1, Most: 1, Seen: 10, Gone: 5}, {Least: 8, Most: 15, Seen: 40, Gone: 1}}, s.Classes[1].Bands)
+	assert.Equal(t, []Band{{1, 1, 10, 5}, {2, 3, 8, 0}, {8, 15, 100, 1}}, s.ReturnBands())
+	assert.InDelta(t, 0.25, s.Totals.CrossedShare(), 1e-12)
+
+	var out bytes.Buffer
+	require.NoError(t, WriteText(&out, &Process{PID: 5, Snapshot: s}))
+	for _, want := range []string{"100 of 400 objects (25.00 %)", "own caches", "8-15", "50.00 %"} {
+		assert.Contains(t, out.String(), want)
+	}
+}
