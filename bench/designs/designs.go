@@ -44,7 +44,7 @@ func Suites(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 }
 
 // inBrief are the workloads of --quick where all designs are compared: many subjects take their time, so it is those
-// that are all about memory. The others run where --only names them, or a design alone.
+// that are all about memory. The others run where --only names them, or a design.
 var inBrief = []string{"synthetic fleet", "redis, mixed", "pipeline", "key-value", "time series"}
 
 func suite(ctx context.Context, l *lab.Lab, group []*Design) (runner.Suite, error) {
@@ -76,9 +76,9 @@ func suite(ctx context.Context, l *lab.Lab, group []*Design) (runner.Suite, erro
 		return s, err
 	}
 	s.Cases = append(cases, more...)
+	brief := l.Size != lab.Full && len(l.Only) == 0
 	for i := range s.Cases {
-		brief := l.Size != lab.Full && (len(group) > 2 || group[0].Env != nil)
-		s.Cases[i].Optional = s.Cases[i].Optional || brief && !slices.Contains(inBrief, s.Cases[i].Name)
+		s.Cases[i].Optional = brief && !slices.Contains(inBrief, s.Cases[i].Name)
 	}
 	for _, d := range group {
 		if d.Cases == nil {
@@ -87,6 +87,9 @@ func suite(ctx context.Context, l *lab.Lab, group []*Design) (runner.Suite, erro
 		c, err := d.Cases(ctx, &own)
 		if err != nil {
 			return s, err
+		}
+		for i := range c {
+			c[i].Optional = brief
 		}
 		s.Cases = append(s.Cases, c...)
 	}

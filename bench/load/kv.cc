@@ -1,7 +1,8 @@
-// A key-value store under a diurnal load: a sorted write buffer that is flushed, an LRU cache of decoded blocks,
-// and clients whose number rises and falls between 1 and 64 within the run, each a thread of its own.
+// A key-value store under a load that changes: a sorted write buffer that is flushed, an LRU cache of decoded blocks,
+// and clients whose number rises and falls between 1 and 64 within the run, each a thread of its own: slowly, as
+// over a day (the paper's Fig. 5.9a), or in bursts.
 //
-//	kv OPERATIONS CACHE_MIB [SEED]
+//	kv OPERATIONS CACHE_MIB [SEED [day|bursts]]
 //
 // Four of five operations read a key: from the buffer, or from its block, which on a miss is "read" (made from its
 // number) as compressed bytes, decoded into one string per entry and put into the cache. One of five writes a
@@ -153,21 +154,23 @@ void client(uint64_t seed, uint64_t operations)
 int main(int argc, char **argv)
 {
 	if (argc < 3) {
-		fprintf(stderr, "usage: kv OPERATIONS CACHE_MIB [SEED]\n");
+		fprintf(stderr, "usage: kv OPERATIONS CACHE_MIB [SEED [day|bursts]]\n");
 		return 2;
 	}
 	uint64_t operations = strtoull(argv[1], nullptr, 0), seed = argc > 3 ? strtoull(argv[3], nullptr, 0) : 1;
 	for (auto &s : shard)
 		s.capacity = (strtoull(argv[2], nullptr, 0) << 20) / SHARDS;
-	// The day: how many clients there are, each part with the same number of operations.
-	const int day[] = {1, 2, 8, 24, 64, 48, 32, 40, 16, 4, 2, 1};
-	const int parts = sizeof day / sizeof day[0];
+	// How many clients there are, each part with the same number of operations.
+	const std::vector<int> day = {1, 2, 8, 24, 64, 48, 32, 40, 16, 4, 2, 1};
+	const std::vector<int> bursts = {1, 64, 1, 1, 2, 64, 64, 1, 48, 1, 1, 64, 2, 1, 1, 64, 4, 1, 56, 1, 1, 64, 1, 1};
+	const std::vector<int> &load = argc > 4 && strcmp(argv[4], "bursts") == 0 ? bursts : day;
+	const int parts = int(load.size());
 	double waste = 0;
 	int64_t t = now_ns();
 	for (int p = 0; p < parts; p++) {
 		std::vector<std::thread> clients;
-		for (int i = 0; i < day[p]; i++)
-			clients.emplace_back(client, seed * 1000003 + p * 64 + i + 1, operations / parts / day[p]);
+		for (int i = 0; i < load[p]; i++)
+			clients.emplace_back(client, seed * 1000003 + p * 64 + i + 1, operations / parts / load[p]);
 		for (auto &c : clients)
 			c.join();
 		double held = 0;

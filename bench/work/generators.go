@@ -35,13 +35,24 @@ func pipeline(l *lab.Lab) runner.Case {
 }
 
 func keyValue(l *lab.Lab) runner.Case {
-	ops := lab.Pick(l.Size, 2000000, 80000, 5000)
+	return KeyValue(l, "key-value", "day", lab.Pick(l.Size, 2000000, 80000, 5000))
+}
+
+func keyValueBursts(l *lab.Lab) runner.Case {
+	return KeyValue(l, "key-value, bursts", "bursts", lab.Pick(l.Size, 2000000, 80000, 5000))
+}
+
+// KeyValue is the key-value store under a load of the shape "day" or "bursts".
+func KeyValue(l *lab.Lab, name, shape string, operations int) runner.Case {
+	about := map[string]string{
+		"day":    "clients rise from 1 to 64 threads and fall again",
+		"bursts": "clients jump between 1 and 64 threads",
+	}
 	return generator{
-		name: "key-value", unit: "op/s", file: "kv.cc", waste: true,
-		about: "A key-value store with a write buffer and an LRU cache of decoded blocks; clients rise from 1 to 64 threads and " +
-			"fall again; every value read is checked.",
-		args: []string{fmt.Sprint(ops), lab.Pick(l.Size, "256", "32", "4")},
-		cost: time.Duration(ops) * 15 * time.Microsecond,
+		name: name, unit: "op/s", file: "kv.cc", waste: true,
+		about: "A key-value store with a write buffer and an LRU cache of decoded blocks; " + about[shape] + "; every value read is checked.",
+		args:  []string{fmt.Sprint(operations), lab.Pick(l.Size, "256", "32", "4"), "1", shape},
+		cost:  time.Duration(operations) * 15 * time.Microsecond,
 	}.build(l)
 }
 

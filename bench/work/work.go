@@ -42,7 +42,7 @@ func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 // Cases of all workloads, also for other suites to run.
 func Cases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 	var out []runner.Case
-	for _, build := range []func(*lab.Lab) runner.Case{redisBenchmark, redisMixed, pipeline, imageServer, keyValue, series, query, compile, postgres} {
+	for _, build := range []func(*lab.Lab) runner.Case{redisBenchmark, redisMixed, pipeline, imageServer, keyValue, keyValueBursts, series, query, compile, postgres, loadFalls} {
 		out = append(out, build(l))
 	}
 	return out, ctx.Err()

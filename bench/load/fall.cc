@@ -1,0 +1,192 @@
+// A service whose load falls: sessions that hold objects of many sizes, nine tenths of which end at once.
+//
+//	fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED]
+//
+// Each thread owns sessions of about 64 KiB in objects of 16 B to 32 KiB, MIB in all. It works on them at full speed
+// for WORK_MS: it ends a random session and begins another, so that the heap looks like that of a process that has
+// been up for a while. That is the throughput. Then the load falls: nine tenths of the sessions end, in random
+// order, and the work goes on in one of ten milliseconds. Anonymous memory is looked at after so many seconds,
+// while the load is low, and beside it what an operation costs then, of the thread's own processor time. At the
+// end the load returns: the sessions are begun anew, and the time of that is taken. Objects say whose they are, and
+// are checked when they are freed.
+#include "common.h"
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace {
+
+enum { OBJECTS = 128 }; // of a session
+
+struct Session {
+	uint64_t id;
+	uint32_t *object[OBJECTS];
+};
+
+// 16 B to 32 KiB, each power of two half as likely as the one below, but for the largest ones, which have half of
+// the bytes: as in the paper's Fig. 5.7.
+size_t object_size(uint64_t *seed)
+{
+	uint64_t r = next_random(seed);
+	if (r % 64 == 0)
+		return 8192 + (r >> 32) % 24576;
+	size_t base = size_t(16) << __builtin_ctzll(r >> 6 | 1ull << 8);
+	return base + (r >> 40) % base;
+}
+
+class Worker {
+public:
+	Worker(uint64_t seed) : seed(seed) {}
+
+	void grow(size_t bytes)
+	{
+		while (held < bytes)
+			begin();
+	}
+
+	// One operation: a session ends and another begins.
+	void step()
+	{
+		end(next_random(&seed) % sessions.size());
+		begin();
+	}
+
+	void fall()
+	{
+		for (size_t keep = sessions.size() / 10; sessions.size() > keep;)
+			end(next_random(&seed) % sessions.size());
+	}
+
+	size_t held = 0;
+
+private:
+	void begin()
+	{
+		auto s = std::make_unique<Session>();
+		s->id = ++last;
+		for (auto &o : s->object) {
+			size_t n = object_size(&seed);
+			o = static_cast<uint32_t *>(malloc(n));
+			check(o != nullptr, "malloc failed");
+			memset(o, int(s->id), n);
+			o[0] = uint32_t(n);
+			o[1] = uint32_t(s->id);
+			held += n;
+		}
+		sessions.push_back(std::move(s));
+	}
+
+	void end(size_t i)
+	{
+		std::swap(sessions[i], sessions.back());
+		Session *s = sessions.back().get();
+		for (auto o : s->object) {
+			check(o[1] == uint32_t(s->id) && reinterpret_cast<unsigned char *>(o)[o[0] - 1] == static_cast<unsigned char>(s->id), "an object of another session");
+			held -= o[0];
+			free(o);
+		}
+		sessions.pop_back();
+	}
+
+	uint64_t seed, last = 0;
+	std::vector<std::unique_ptr<Session>> sessions;
+};
+
+int64_t thread_ns()
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+std::vector<std::unique_ptr<Worker>> workers;
+
+// Runs f for every worker, each in a thread, and returns the sum.
+template <class F> double in_threads(F f)
+{
+	std::vector<std::thread> threads;
+	std::vector<double> result(workers.size());
+	for (size_t i = 0; i < workers.size(); i++)
+		threads.emplace_back([&, i] { result[i] = f(*workers[i]); });
+	double sum = 0;
+	for (size_t i = 0; i < threads.size(); i++) {
+		threads[i].join();
+		sum += result[i];
+	}
+	return sum;
+}
+
+double held()
+{
+	double n = 0;
+	for (auto &w : workers)
+		n += double(w->held);
+	return n;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+	if (argc < 5) {
+		fprintf(stderr, "usage: fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED]\n");
+		return 2;
+	}
+	size_t each = (strtoull(argv[1], nullptr, 0) << 20) / strtoull(argv[2], nullptr, 0);
+	uint64_t seed = argc > 5 ? strtoull(argv[5], nullptr, 0) : 1;
+	int64_t work = strtoll(argv[3], nullptr, 0) * 1000000;
+	for (int i = 0; i < atoi(argv[2]); i++)
+		workers.push_back(std::make_unique<Worker>(1000003 * (seed + i)));
+
+	in_threads([&](Worker &w) { return w.grow(each), 0.0; });
+	int64_t t = now_ns();
+	double full = in_threads([&](Worker &w) {
+		double n = 0;
+		for (; now_ns() - t < work; n++)
+			w.step();
+		return n;
+	});
+	double seconds = double(now_ns() - t) / 1e9;
+	double top = rollup("Anonymous:"), top_held = held();
+	printf("{\"throughput\": %.6g, \"full\": %.0f, \"waste\": %.4f", full / seconds, top, 100 * (1 - top_held / top));
+
+	in_threads([](Worker &w) { return w.fall(), 0.0; });
+	// The load is low from here on: workers work 1 ms of every 10.
+	std::atomic<bool> stop{false};
+	std::atomic<int64_t> low_processor{0};
+	double low = 0;
+	std::thread others([&] {
+		low = in_threads([&](Worker &w) {
+			int64_t before = thread_ns();
+			double n = 0;
+			while (!stop) {
+				for (int64_t until = now_ns() + 1000000; now_ns() < until; n++)
+					w.step();
+				usleep(9000);
+			}
+			low_processor += thread_ns() - before;
+			return n;
+		});
+	});
+	t = now_ns();
+	char *p = argv[4];
+	for (int i = 0; *p; i++) {
+		double at = strtod(p, &p);
+		p += *p == ',';
+		while (double(now_ns() - t) < at * 1e9)
+			usleep(1000);
+		printf(", \"resident %d\": %.0f", i, rollup("Anonymous:"));
+	}
+	stop = true;
+	others.join();
+	printf(", \"held\": %.0f, \"low ns\": %.6g", held(), double(low_processor) / low);
+
+	t = now_ns();
+	in_threads([&](Worker &w) { return w.grow(each), 0.0; });
+	printf(", \"return ms\": %.6g}\n", double(now_ns() - t) / 1e6);
+	fflush(stdout);
+	workers.clear();
+	return 0;
+}

@@ -1,0 +1,51 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vcmalloc/vcmalloc/bench/lab"
+	"github.com/vcmalloc/vcmalloc/bench/runner"
+	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
+)
+
+// loadFalls asks who gives memory back, how soon, and what that costs.
+func loadFalls(l *lab.Lab) runner.Case {
+	size := lab.Pick(l.Size, "256", "64", "4")
+	work := lab.Pick(l.Size, 5*time.Second, 500*time.Millisecond, 50*time.Millisecond)
+	after := lab.Pick(l.Size, []string{"1", "10", "30", "60"}, []string{"1", "3", "5"}, []string{"0.1", "0.3"})
+	c := generator{
+		name: "load falls", unit: "op/s", file: "fall.cc", waste: true,
+		about: "A service that holds " + size + " MiB in objects of 16 B to 32 KiB, replaced at full speed by 4 threads; then nine tenths are freed " +
+			"and the work goes on in 1 of 10 ms. Anonymous memory so many seconds later, the processor time of an operation meanwhile, and " +
+			"how long it takes to hold as much as before.",
+		args: []string{size, "4", lab.Millis(work), strings.Join(after, ",")},
+		cost: work + lab.Pick(l.Size, 61*time.Second, 6*time.Second, 400*time.Millisecond),
+	}.build(l)
+	c.Rounds, c.NoWarmup = 3, true // it waits most of the time
+	const full, low, back = "anonymous at full load", "operation while load is low", "time for load to return"
+	c.Metrics = append(c.Metrics, runner.Metric{Name: full, Unit: "MiB", Direction: stat.Lower})
+	for i, s := range after {
+		c.Metrics = append(c.Metrics, runner.Metric{Name: anonymousAfter(s), Unit: "MiB", Direction: stat.Lower, Main: i == len(after)-1})
+	}
+	c.Metrics = append(c.Metrics, runner.Metric{Name: low, Unit: "ns of processor time", Direction: stat.Lower},
+		runner.Metric{Name: back, Unit: "ms", Direction: stat.Lower})
+	run := c.Run
+	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
+		sample, err := run(ctx, s)
+		if f := sample.Figures; err == nil {
+			const mib = 1 << 20
+			f[full], f[low], f[back] = f["full"]/mib, f["low ns"], f["return ms"]
+			for i, s := range after {
+				f[anonymousAfter(s)] = f[fmt.Sprintf("resident %d", i)] / mib
+			}
+		}
+		return sample, err
+	}
+	return c
+}
+
+func anonymousAfter(seconds string) string { return "anonymous after " + seconds + " s" }
