@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"sync"
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/heap"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
 // ErrOutOfMemory is returned when the system has no memory or address space for a request.
@@ -16,29 +17,6 @@ var ErrOutOfMemory = errors.New("vcmalloc: out of memory")
 
 // ErrAlignment is returned for an alignment that is not a power of two.
 var ErrAlignment = errors.New("vcmalloc: the alignment is not a power of two")
-
-// procPin disables preemption and returns the P's number; procUnpin undoes it. The runtime keeps both
-// reachable by linkname.
-//
-//go:linkname procPin runtime.procPin
-func procPin() int
-
-//go:linkname procUnpin runtime.procUnpin
-func procUnpin()
-
-var ready = sync.OnceValue(func() bool {
-	var o heap.Options
-	o.Seed = uint64(sys.Now()) ^ uint64(sys.Getpid())<<32
-	return heap.Process.Init(&o)
-})
-
-// start makes the process's heap at the first call.
-func start() error {
-	if !ready() {
-		return fmt.Errorf("%w: no address space for the heap", ErrOutOfMemory)
-	}
-	return nil
-}
 
 // pointer turns an address from the heap into a pointer; 0 means that memory was short.
 func pointer(p uintptr) (unsafe.Pointer, error) {
@@ -48,16 +26,54 @@ func pointer(p uintptr) (unsafe.Pointer, error) {
 	return sys.At(p), nil
 }
 
-// Malloc returns size bytes, aligned to 16. Their contents are undefined. A request of 0 bytes gets an
-// object of its own. The caller owns the memory until Free.
-func Malloc(size uintptr) (unsafe.Pointer, error) {
+// mallocSlow is Malloc when the P's cache can't serve it.
+func mallocSlow(size uintptr) (unsafe.Pointer, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
-	procPin()
-	p := heap.Process.Malloc(size)
-	procUnpin()
+	if c := sizeclass.ForMalloc(size); c != 0 {
+		return pointer(allocClass(c))
+	}
+	p, _ := allocLarge(size, 1)
 	return pointer(p)
+}
+
+// allocClass returns an object of class c, or 0. Preconditions: start succeeded.
+func allocClass(c units.ClassID) uintptr {
+	wakeBackground()
+	v := procPin()
+	p := core.AllocClassOn(units.VCPU(v), c)
+	procUnpin()
+	return p
+}
+
+// allocLarge returns at least size bytes in whole pages, or 0. Preconditions: as for allocClass.
+func allocLarge(size, align uintptr) (p uintptr, zeroed bool) {
+	wakeBackground()
+	procPin()
+	p, zeroed = core.Large(size, align)
+	procUnpin()
+	return p, zeroed
+}
+
+// freeMarked takes back small object p of class c, which has been checked and marked, and did not fit the
+// P's cache.
+func freeMarked(c units.ClassID, p uintptr) {
+	wakeBackground()
+	v := procPin()
+	core.FreeCheckedOn(units.VCPU(v), p, c)
+	procUnpin()
+}
+
+// freeSlow is Free for objects whose spans are longer than a page, large ones, and pointers that are none.
+func freeSlow(p unsafe.Pointer) {
+	if p == nil || start() != nil {
+		return
+	}
+	v := procPin()
+	core.FreeOn(units.VCPU(v), uintptr(p), heap.CallFree)
+	procUnpin()
+	refresh()
 }
 
 // Calloc returns memory for n objects of size bytes each, zeroed.
@@ -66,64 +82,87 @@ func Calloc(n, size uintptr) (unsafe.Pointer, error) {
 	if hi != 0 {
 		return nil, ErrOutOfMemory
 	}
+	return Zeroed(uintptr(total))
+}
+
+// Zeroed is Malloc of memory that reads as zero. Large objects fresh from the system are not cleared again.
+func Zeroed(size uintptr) (unsafe.Pointer, error) {
+	if size <= units.MaxSmall {
+		p, err := Malloc(size)
+		if err == nil {
+			clear(unsafe.Slice((*byte)(p), size))
+		}
+		return p, err
+	}
 	if err := start(); err != nil {
 		return nil, err
 	}
-	procPin()
-	p, zeroed := heap.Process.Zeroed(uintptr(total))
-	procUnpin()
+	p, zeroed := allocLarge(size, 1)
 	if p != 0 && !zeroed { // outside the pin: clearing may take long
-		sys.Zero(p, uintptr(total))
+		sys.Zero(p, size)
 	}
 	return pointer(p)
 }
 
-// AlignedAlloc returns size bytes aligned to align, a power of two.
+// AlignedAlloc returns size bytes aligned to align, a power of two: 64 for cache lines and SIMD, the system's
+// page size for I/O that bypasses the page cache.
 func AlignedAlloc(size, align uintptr) (unsafe.Pointer, error) {
 	if bits.OnesCount64(uint64(align)) != 1 {
 		return nil, fmt.Errorf("%w: %d", ErrAlignment, align)
 	}
+	c := sizeclass.ForAligned(size, align)
+	if c != 0 && door.small.Load() != 0 {
+		if p := take(c); p&1 == 0 {
+			sys.Store64(p, 0)
+			return sys.At(p), nil
+		}
+	}
 	if err := start(); err != nil {
 		return nil, err
 	}
-	procPin()
-	p := heap.Process.Aligned(size, align)
-	procUnpin()
+	if c != 0 {
+		return pointer(allocClass(c))
+	}
+	p, _ := allocLarge(size, align)
 	return pointer(p)
 }
 
 // Realloc makes the object at p size bytes large, keeping its contents up to the smaller of the two sizes,
 // and returns where it is then. On an error the object at p is as it was. Realloc(nil, size) is Malloc(size).
+// The result is aligned to 16; AlignedRealloc keeps a larger alignment.
 func Realloc(p unsafe.Pointer, size uintptr) (unsafe.Pointer, error) {
+	return AlignedRealloc(p, size, 1)
+}
+
+// AlignedRealloc is Realloc with a result aligned to align, a power of two. Large objects whose alignment is at
+// most a hugepage keep their memory and move by page tables where they have to move.
+func AlignedRealloc(p unsafe.Pointer, size, align uintptr) (unsafe.Pointer, error) {
+	if bits.OnesCount64(uint64(align)) != 1 {
+		return nil, fmt.Errorf("%w: %d", ErrAlignment, align)
+	}
 	if p == nil {
-		return Malloc(size)
+		return AlignedAlloc(size, align)
 	}
 	if err := start(); err != nil {
 		return nil, err
 	}
-	procPin()
-	old, done := heap.Process.ResizeInPlace(uintptr(p), size, heap.CallRealloc)
-	procUnpin()
-	if done {
-		return p, nil
+	old := UsableSize(p)
+	if uintptr(p)&(align-1) == 0 || old == 0 { // 0: no object, which is reported here
+		procPin()
+		n, done := core.ResizeInPlace(uintptr(p), size, heap.CallRealloc)
+		procUnpin()
+		if done {
+			return p, nil
+		}
+		old = n
 	}
-	q, err := Malloc(size)
+	q, err := AlignedAlloc(size, align)
 	if err != nil {
 		return nil, err
 	}
 	heap.Move(uintptr(q), uintptr(p), min(old, size))
 	Free(p)
 	return q, nil
-}
-
-// Free gives the object at p back. Free(nil) does nothing.
-func Free(p unsafe.Pointer) {
-	if p == nil || start() != nil {
-		return
-	}
-	procPin()
-	heap.Process.Free(uintptr(p), heap.CallFree)
-	procUnpin()
 }
 
 // FreeSized is Free for callers that know the size they asked for; a wrong one is reported like a bad
@@ -133,53 +172,18 @@ func FreeSized(p unsafe.Pointer, size uintptr) {
 		return
 	}
 	procPin()
-	heap.Process.FreeSized(uintptr(p), size, 0, false, heap.CallFreeSized)
+	ok := core.SizeFits(uintptr(p), size, 0, false, heap.CallFreeSized)
 	procUnpin()
+	if ok {
+		Free(p)
+	}
 }
 
-// UsableSize is how many bytes the object at p has: at least what was asked for.
+// UsableSize is how many bytes the object at p has: at least what was asked for. 0 for nil and for a pointer
+// that is no object.
 func UsableSize(p unsafe.Pointer) uintptr {
 	if p == nil || start() != nil {
 		return 0
 	}
-	procPin()
-	n := heap.Process.Usable(uintptr(p))
-	procUnpin()
-	return n
-}
-
-// ReleaseMemory returns free memory to the system, as much as there is, and reports how many bytes.
-func ReleaseMemory() uintptr {
-	if start() != nil {
-		return 0
-	}
-	procPin() // for as long as the system calls take: a lock may be held between them
-	n := heap.Process.Trim()
-	procUnpin()
-	return n
-}
-
-// Stats tells where the memory is, in bytes.
-type Stats struct {
-	Mapped   uintptr // address space handed out to the heap
-	InUse    uintptr // objects in the program's hands, rounded up to size classes and pages
-	Cached   uintptr // free objects in caches and spans
-	Free     uintptr // free pages that have memory
-	Released uintptr // free pages that have none
-	Metadata uintptr // mapped besides, for tables
-}
-
-// ReadStats reads the counters.
-func ReadStats() Stats {
-	if start() != nil {
-		return Stats{}
-	}
-	var s heap.Stats
-	procPin()
-	heap.Process.Stats(&s)
-	procUnpin()
-	return Stats{
-		Mapped: s.Mapped, InUse: s.Used + s.Large, Cached: s.PerCPU + s.Transfer + s.Central,
-		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,
-	}
+	return core.Usable(uintptr(p))
 }

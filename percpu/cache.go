@@ -39,6 +39,7 @@ type Options struct {
 	// them.
 	Table, Empty uintptr
 	Sequences    Sequences // without VCPU: slabs are guarded by locks
+	Pinned       bool      // slabs belong to the Ps of the Go runtime, and callers use AllocOn and FreeOn
 	VCPUs        uintptr   // how many there may be; 0: ask the system
 	Limit        units.Bytes
 	Policy       Policy
@@ -62,12 +63,15 @@ type Cache struct {
 	limit  units.Bytes
 	fence  uint32 // see fenceUnknown
 	policy Policy
-	own    vm.Table
-	infos  vm.Table
-	slabs  vm.Table   // address space only: slabs are mapped one by one
-	loads  vm.Table   // what balancing remembers, by vCPU
-	high   uint32     // one past the last vCPU ever populated
-	first  units.VCPU // where balancing goes on looking for sources
+	pinned uint32 // see pinnedOff
+
+	entryShift uint32   // log2 of the distance of two entries of table, in bytes
+	tables     vm.Table // the cache's own slab table and empty slab
+	infos      vm.Table
+	slabs      vm.Table   // address space only: slabs are mapped one by one
+	loads      vm.Table   // what balancing remembers, by vCPU
+	high       uint32     // one past the last vCPU ever populated
+	first      units.VCPU // where balancing goes on looking for sources
 
 	Transfer transfer.Tier
 }
@@ -131,12 +135,16 @@ func (k *Cache) Init(o Options) bool {
 		}
 	}
 	pages := &k.Transfer.Central.Pages
-	const emptyAt = 16
+	const emptyAt = 64
+	k.entryShift = 3
+	if o.Pinned {
+		k.initPinned()
+	}
 	if k.table == 0 {
-		if !pages.NewMappedTable(&k.own, emptyAt+headerWords*wordBytes+k.vcpus*8) {
+		if !pages.NewMappedTable(&k.tables, emptyAt+headerWords*wordBytes+k.vcpus<<k.entryShift) {
 			return false
 		}
-		k.empty = k.own.Base() + emptyAt
+		k.empty = k.tables.Base() + emptyAt
 		k.table = k.empty + headerWords*wordBytes
 		sys.Store64(k.empty-8, uint64(k.empty-8)|1)
 	}
@@ -151,13 +159,15 @@ func (k *Cache) Init(o Options) bool {
 	return k.Transfer.Init()
 }
 
-func (k *Cache) entry(v units.VCPU) *uintptr { return (*uintptr)(sys.At(k.table + uintptr(v)*8)) }
+func (k *Cache) entry(v units.VCPU) *uintptr {
+	return (*uintptr)(sys.At(k.table + uintptr(v)<<k.entryShift))
+}
 func (k *Cache) info(v units.VCPU) *info {
 	return (*info)(sys.At(k.infos.Base() + uintptr(v)<<infoShift))
 }
 
 // locked reports whether slabs are guarded by locks instead of restartable sequences.
-func (k *Cache) locked() bool { return k.seq.VCPU == 0 }
+func (k *Cache) locked() bool { return k.seq.VCPU == 0 && k.pinned == pinnedOff }
 
 // VCPUs is how many vCPUs there may be.
 func (k *Cache) VCPUs() units.VCPU { return units.VCPU(k.vcpus) }
@@ -167,6 +177,9 @@ func (k *Cache) used() units.VCPU { return units.VCPU(atomic.LoadUint32(&k.high)
 
 // current is the vCPU the caller runs on, or -1 if it can't use any slab.
 func (k *Cache) current() units.VCPU {
+	if k.pinned != pinnedOff {
+		return -1 // the caller knows its P, but did not say so
+	}
 	if !k.locked() {
 		v := units.VCPU(sys.CallC(k.seq.VCPU, 0, 0, 0, 0))
 		if uintptr(v) >= k.vcpus {

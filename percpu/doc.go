@@ -31,6 +31,30 @@
 // mapped, without memory, because a thread that read its address may still look at a header (it finds zeros: no
 // capacity). Only who holds the vCPU's lock may raise a class's end, so that no layout changes under it.
 //
+// # In a Go program
+//
+// A slab belongs to a P of the Go runtime: a goroutine that is pinned to the P, or that runs code where the
+// runtime does not stop goroutines, is the only one there, and owns the slab by that. It may be interrupted by
+// the kernel at any instruction, but nobody else runs on its P meanwhile. So its accesses are plain loads and
+// stores, and a sequence needs no restart. What is left is to take a slab away from a P:
+//
+//	owner                           stopper (holds the P's lock)
+//	Inside = 1                      Slab = empty slab
+//	s = Slab                        membarrier(PRIVATE_EXPEDITED)
+//	work on s                       wait until Inside is 0
+//	Inside = 0                      work on the old slab; Slab = it
+//
+// The owner's store of Inside may become visible after its load of Slab: the processor's store buffer. The
+// membarrier makes each running thread of the process pass a full barrier between the stopper's store and its
+// first look at Inside. Where the barrier falls before the owner's load of Slab, that load sees the empty slab,
+// which is harmless; where it falls after, the store of Inside is visible to the stopper, which then waits for the
+// owner's last store. A thread that is not running passes a barrier when it is scheduled. Later sections see
+// the empty slab. On x86 stores become visible in program order, so whoever sees Inside = 0 sees the work. The
+// wait is short, a section being ten instructions, unless the kernel has put the owner's thread aside.
+// Without membarrier the owner's store of Inside is an exchange, a barrier of its own (AllocOn, FreeOn).
+//
+// The P's number can't change under an owner, and a P that is gone (GOMAXPROCS) is a vCPU that stays idle.
+//
 // # Capacity
 //
 // Each vCPU has a budget in bytes (Limit). Classes take capacity from it as they miss (policy.go) and, once

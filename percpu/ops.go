@@ -8,11 +8,11 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// The operations on the caller's own slab, as restartable sequences or under the slab's lock. With
+// The operations on the caller's own slab, as restartable sequences, as owner of the P or under the slab's lock. With
 // sequences v is only where the caller was a moment ago: the operation acts on the vCPU it is on now.
 
 func (k *Cache) pop(v units.VCPU, c units.ClassID) uintptr {
-	if !k.locked() {
+	if k.seq.VCPU != 0 {
 		return sys.CallC(k.seq.Pop, uintptr(c), 0, 0, 0)
 	}
 	var one [1]uintptr
@@ -25,6 +25,9 @@ func (k *Cache) pop(v units.VCPU, c units.ClassID) uintptr {
 func (k *Cache) push(v units.VCPU, c units.ClassID, objects []uintptr) int {
 	if len(objects) == 0 {
 		return 0
+	}
+	if k.pinned != pinnedOff {
+		return k.pushPinned(v, c, objects)
 	}
 	if !k.locked() {
 		return int(sys.CallC(k.seq.Push, uintptr(c), uintptr(unsafe.Pointer(&objects[0])), uintptr(len(objects)), 0))
@@ -42,6 +45,9 @@ func (k *Cache) push(v units.VCPU, c units.ClassID, objects []uintptr) int {
 func (k *Cache) popN(v units.VCPU, c units.ClassID, out []uintptr, n int) int {
 	if n == 0 {
 		return 0
+	}
+	if k.pinned != pinnedOff {
+		return k.popPinned(v, c, out, n)
 	}
 	if !k.locked() {
 		return int(sys.CallC(k.seq.PopN, uintptr(c), uintptr(unsafe.Pointer(&out[0])), uintptr(n), 0))
@@ -72,8 +78,11 @@ func (k *Cache) swapHeader(v units.VCPU, s slab, c units.ClassID, old, new heade
 	return ok
 }
 
-// swapOwn is swapHeader by a restartable sequence.
+// swapOwn is swapHeader where slabs are owned: by a restartable sequence, or as the P's owner.
 func (k *Cache) swapOwn(s slab, c units.ClassID, old, new header) bool {
+	if k.pinned != pinnedOff {
+		return k.swapPinned(s, c, old, new)
+	}
 	return sys.CallC(k.seq.Store, uintptr(c), uintptr(s), uintptr(old), uintptr(new)) != 0
 }
 
@@ -86,7 +95,7 @@ const (
 // canStop reports whether slabs can be taken from their vCPUs. The first call registers the process with
 // the kernel, which small programs never need.
 func (k *Cache) canStop() bool {
-	if k.locked() {
+	if k.locked() || k.pinned != pinnedOff {
 		return true
 	}
 	f := atomic.LoadUint32(&k.fence)
@@ -105,6 +114,9 @@ func (k *Cache) canStop() bool {
 func (k *Cache) stop(v units.VCPU) bool {
 	if k.locked() {
 		return true // the lock is ownership
+	}
+	if k.pinned != pinnedOff {
+		return k.stopPinned(v)
 	}
 	if !k.canStop() {
 		return false

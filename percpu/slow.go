@@ -70,11 +70,16 @@ func (k *Cache) refill(v units.VCPU, c units.ClassID) (p uintptr) {
 func (k *Cache) Free(c units.ClassID, p uintptr) (bad uintptr) {
 	v := k.current()
 	if v < 0 || k.stopped(v) && !k.ready(v) {
-		var one [1]uintptr
-		one[0] = p
-		return k.Transfer.Insert(c, one[:])
+		return k.freeSingle(c, p)
 	}
 	return k.freeOn(v, c, p)
+}
+
+// freeSingle takes an object back from a caller without a slab.
+func (k *Cache) freeSingle(c units.ClassID, p uintptr) (bad uintptr) {
+	var one [1]uintptr
+	one[0] = p
+	return k.Transfer.Insert(c, one[:])
 }
 
 func (k *Cache) freeOn(v units.VCPU, c units.ClassID, p uintptr) (bad uintptr) {

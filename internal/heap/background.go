@@ -96,20 +96,26 @@ const trimStep = 1 << 30
 // many bytes.
 func (h *Heap) Trim() (n uintptr) {
 	for i := 0; i < 1<<10; i++ { // a window: others may free as fast as this goes
-		g := h.enter()
-		if g < 0 {
-			break
-		}
-		if i == 0 {
-			h.Front.DrainAll()
-			h.Front.Transfer.Drain()
-		}
-		done := h.pages().Release(trimStep, true)
-		h.leave(g)
+		done, more := h.TrimStep(i == 0)
 		n += done
-		if done < trimStep {
+		if !more {
 			break
 		}
 	}
 	return n
+}
+
+// TrimStep is one step of Trim; first empties the caches. more says that there may be more to return.
+func (h *Heap) TrimStep(first bool) (n uintptr, more bool) {
+	g := h.enter()
+	if g < 0 {
+		return 0, false
+	}
+	if first {
+		h.Front.DrainAll()
+		h.Front.Transfer.Drain()
+	}
+	n = h.pages().Release(trimStep, true)
+	h.leave(g)
+	return n, n >= trimStep
 }

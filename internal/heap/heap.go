@@ -94,6 +94,12 @@ func (h *Heap) divide(override uintptr) {
 // fits units.Pages.
 const maxRequest units.Bytes = 1 << 44
 
+// Addresses is what fast paths read to look a pointer up.
+func (h *Heap) Addresses() (a pageheap.Addresses) {
+	h.pages().Addresses(&a)
+	return a
+}
+
 func (h *Heap) pages() *pageheap.Heap { return &h.Front.Transfer.Central.Pages }
 
 // Malloc returns size bytes aligned to 16, or 0 when memory is short. From C++ operator new, small allows 8
@@ -113,6 +119,20 @@ func (h *Heap) AllocClass(c units.ClassID) uintptr {
 		return h.side.alloc(sizeclass.Size(c), sideAlign(sizeclass.Size(c)))
 	}
 	p := h.Front.Alloc(c)
+	h.leave(g)
+	if p != 0 {
+		unmark(p)
+	}
+	return p
+}
+
+// AllocClassOn is AllocClass for a goroutine pinned to P v, which found nothing in the P's slab.
+func (h *Heap) AllocClassOn(v units.VCPU, c units.ClassID) uintptr {
+	g := h.enter()
+	if g < 0 {
+		return h.side.alloc(sizeclass.Size(c), sideAlign(sizeclass.Size(c)))
+	}
+	p := h.Front.AllocOn(v, c)
 	h.leave(g)
 	if p != 0 {
 		unmark(p)
@@ -190,19 +210,38 @@ func (h *Heap) Free(p uintptr, call Call) {
 	h.freeFound(&o, p)
 }
 
-// FreeSized is Free for callers that know the size (and alignment, or 0) they asked for. exact is set where
-// the object can't have been resized in place.
-func (h *Heap) FreeSized(p uintptr, size, align units.Bytes, exact bool, call Call) {
-	if p == 0 {
-		return
-	}
+// FreeOn is Free for a goroutine pinned to P v.
+func (h *Heap) FreeOn(v units.VCPU, p uintptr, call Call) {
 	if !h.side.contains(p) {
-		if o := h.find(p); (o.kind == small || o.kind == large) && !sizeFits(&o, size, align, exact) {
-			h.mismatch(&o, p, size, call)
+		if o := h.examine(p); o.kind == small {
+			h.mark(p)
+			h.FreeCheckedOn(v, p, o.class)
 			return
 		}
 	}
 	h.Free(p, call)
+}
+
+// FreeSized is Free for callers that know the size (and alignment, or 0) they asked for. exact is set where
+// the object can't have been resized in place.
+func (h *Heap) FreeSized(p uintptr, size, align units.Bytes, exact bool, call Call) {
+	if p != 0 && h.SizeFits(p, size, align, exact, call) {
+		h.Free(p, call)
+	}
+}
+
+// SizeFits reports whether the object at p can be one of size bytes, as FreeSized wants it. A mismatch is
+// reported; a pointer that is no object is left to Free.
+func (h *Heap) SizeFits(p uintptr, size, align units.Bytes, exact bool, call Call) bool {
+	if h.side.contains(p) {
+		return true
+	}
+	o := h.find(p)
+	if (o.kind == small || o.kind == large) && !sizeFits(&o, size, align, exact) {
+		h.mismatch(&o, p, size, call)
+		return false
+	}
+	return true
 }
 
 // FreeChecked takes back small object p of class c, which the fast path has checked and marked.
@@ -213,6 +252,20 @@ func (h *Heap) FreeChecked(p uintptr, c units.ClassID) {
 		return
 	}
 	bad := h.Front.Free(c, p)
+	h.leave(g)
+	if bad != 0 {
+		h.lateMisuse(bad)
+	}
+}
+
+// FreeCheckedOn is FreeChecked for a goroutine pinned to P v.
+func (h *Heap) FreeCheckedOn(v units.VCPU, p uintptr, c units.ClassID) {
+	g := h.enter()
+	if g < 0 {
+		h.deferFree(p)
+		return
+	}
+	bad := h.Front.FreeOn(v, c, p)
 	h.leave(g)
 	if bad != 0 {
 		h.lateMisuse(bad)
