@@ -33,11 +33,21 @@ enum { UNBORN, BOOTING, READY, DEAD };
 static _Atomic int state;
 static int own_rseq; /* threads register themselves, when they first come here */
 
-struct thread {
-	int depth;	/* how often this thread is between vcm_enter and vcm_leave */
-	int registered; /* it has tried to register its rseq area */
-};
-static __thread struct thread self __attribute__((tls_model("initial-exec")));
+__thread struct thread vcm_self __attribute__((tls_model("initial-exec")));
+#define self vcm_self
+
+/* The slab of a thread where locks guard them. Threads take turns at as many slabs as there are CPUs for the
+ * process: unlike the CPU's number, which the kernel may have to be asked for, that costs nothing, and a thread
+ * finds its own objects again. */
+static uint32_t cpus;
+
+static uintptr_t turn(void)
+{
+	static _Atomic uint32_t turns;
+	if (!self.turn)
+		self.turn = 1 + atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed) % cpus;
+	return self.turn - 1;
+}
 
 static long thread_offset(void *p)
 {
@@ -103,6 +113,7 @@ static void boot(void)
 		.unregistered = thread_offset(vcm_rseq),
 		.replaced = vcm_operators_replaced(),
 		.cpu = (uintptr_t)sched_getcpu,
+		.turn = (uintptr_t)turn,
 		.envp = (uintptr_t)environment(),
 		.secure = getauxval(AT_SECURE),
 	};
@@ -111,6 +122,10 @@ static void boot(void)
 	vcm_empty_guard = (uintptr_t)&vcm_empty_guard | 1;
 	find_rseq(&p);
 	int ok = vcm_go_boot(&p) != 0;
+	cpu_set_t allowed;
+	cpus = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : CPU_SETSIZE;
+	if (cpus > p.slabs)
+		cpus = p.slabs;
 	errno = saved;
 	atomic_store_explicit(&state, ok ? READY : DEAD, memory_order_release);
 }

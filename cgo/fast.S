@@ -9,7 +9,22 @@
  * Slab (percpu/doc.go): per class a 16-bit index `current` and a 16-bit `end`, counted in 8-byte words from
  * the slab's start; an odd word lies below each class's first slot.
  */
+#include <sys/syscall.h>
+
 #include "fast.h"
+
+#define FUTEX_WAKE_PRIVATE 129 /* linux/futex.h is no header for assembly */
+
+	.macro	save reg
+	push	\reg
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset \reg, 0
+	.endm
+	.macro	restore reg
+	pop	\reg
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore \reg
+	.endm
 
 /* A sequence's descriptor, and the abort landing that jumps back to \again. The signature must precede the
  * landing; as the displacement of a ud1 it keeps disassemblers in step. \saved are the registers the function
@@ -54,10 +69,51 @@
 	mov	FAST_BYTES(%r10,%rcx,8), %rcx
 	.endm
 
+/* Where no restartable sequence serves the thread, and locks guard the slabs: rdx = the lock of its slab, held,
+ * r9 = the slab. Jumps to \slow, with nothing held, where there are no locks, the thread has had no turn yet, or the
+ * lock is taken. The thread counts as inside the heap meanwhile, for a signal handler that allocates.
+ * Clobbers rcx, esi, r8. */
+	.macro	lock_slab slow
+	mov	FAST_LOCKS(%r10), %rdx
+	test	%rdx, %rdx
+	jz	\slow
+	mov	vcm_self@gottpoff(%rip), %r8
+	mov	%fs:THREAD_TURN(%r8), %esi
+	dec	%esi
+	js	\slow
+	mov	%eax, %ecx
+	mov	%rsi, %r9
+	shl	$LOCK_SHIFT, %r9
+	add	%r9, %rdx
+	incl	%fs:THREAD_DEPTH(%r8)
+	xor	%eax, %eax
+	mov	$1, %r9d
+	lock cmpxchg %r9d, (%rdx)
+	mov	%ecx, %eax
+	jne	.Ltaken_lock\@
+	mov	FAST_BYTES(%r10,%rsi,8), %r9
+	jmp	.Lheld\@
+.Ltaken_lock\@:
+	decl	%fs:THREAD_DEPTH(%r8)
+	jmp	\slow
+.Lheld\@:
+	.endm
+
+/* Gives the lock rdx back and wakes a thread that sleeps for it. Preserves eax, rdi, r11. */
+	.macro	unlock_slab
+	xor	%ecx, %ecx
+	xchg	%ecx, (%rdx)
+	decl	%fs:THREAD_DEPTH(%r8)
+	cmp	$2, %ecx
+	jne	.Lawake\@
+	call	vcm_wake
+.Lawake\@:
+	.endm
+
 /* Pops an object of class eax into r11, or jumps to \slow. The next object is prefetched: it is likely to be
  * handed out soon, and the word below the last one is an address too. Clobbers rcx rdx rsi r8. */
-	.macro	take slow
-	registered \slow
+	.macro	take slow, unregistered
+	registered \unregistered
 	sequence .Lpop\@, .Lpopped\@, .Lrepop\@
 	slab
 	movzwl	(%rcx,%rax,4), %esi
@@ -104,17 +160,24 @@
 	shr	$4, %eax
 	movzbl	FAST_LOOKUP(%r10,%rax,2), %eax
 	.endif
-1:	take	3f
+.Lclass\@:
+	take	.Lslow\@, .Lunregistered\@
+.Ltaken\@:
 	mov	%r11, %rax
 	movq	$0, (%rax)	/* the mark of a free object */
 	ret
 2:	cmp	\small(%r10), %rdi
-	jae	3f
+	jae	.Lslow\@
 	lea	127(%rdi), %eax
 	shr	$7, %eax
 	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rax), %eax
-	jmp	1b
-3:	jmp	\slow
+	jmp	.Lclass\@
+.Lunregistered\@:
+	call	vcm_take_locked
+	test	%r11, %r11
+	jnz	.Ltaken\@
+.Lslow\@:
+	jmp	\slow
 	.endm
 
 	.text
@@ -194,7 +257,7 @@ vcm_new:
 	cmp	%ecx, 4(%rdi)
 	je	8f
 	mov	%rcx, (%rdi)
-	registered 9f
+	registered 10f
 	sequence .Lpush\@, .Lpushed\@, .Lrepush\@
 	slab
 	movzwl	(%rcx,%rax,4), %esi	/* not the whole header: the last store was of its lower half */
@@ -228,8 +291,12 @@ vcm_new:
 	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rcx), %ecx
 	jmp	5b
 	.endif
+10:	call	vcm_give_locked
+	test	%r11, %r11
+	jnz	11f
 9:	mov	%eax, %esi
 	jmp	vcm_free_overflow
+11:	ret
 	.endm
 
 	.p2align 6
@@ -276,6 +343,60 @@ vcm_delete_aligned:
 	release vcm_delete_array_sized_slow, new, FAST_LIMIT_DERIVED
 	endfunction _ZdaPvm
 
+/* For threads that no restartable sequence serves. vcm_take_locked: r11 = an object of class eax, or 0.
+ * vcm_give_locked: r11 = 1 if object rdi of class eax was taken back, or 0. Both keep eax, rdi and r10. */
+	.p2align 5
+	hidden	vcm_take_locked
+	lock_slab 2f
+	movzwl	(%r9,%rax,4), %esi
+	mov	-8(%r9,%rsi,8), %r11
+	test	$1, %r11b
+	jz	1f
+	xor	%r11d, %r11d
+	jmp	3f
+1:	dec	%esi
+	movw	%si, (%r9,%rax,4)
+3:	unlock_slab
+	ret
+2:	xor	%r11d, %r11d
+	ret
+	endfunction vcm_take_locked
+
+	.p2align 5
+	hidden	vcm_give_locked
+	lock_slab 1f
+	movzwl	(%r9,%rax,4), %esi
+	xor	%r11d, %r11d
+	cmp	2(%r9,%rax,4), %si
+	jae	2f
+	mov	%rdi, (%r9,%rsi,8)
+	inc	%esi
+	movw	%si, (%r9,%rax,4)
+	inc	%r11d
+2:	unlock_slab
+	ret
+1:	xor	%r11d, %r11d
+	ret
+	endfunction vcm_give_locked
+
+	/* Wakes one thread that sleeps for lock rdx. Clobbers rcx, rdx, rsi only. */
+	hidden	vcm_wake
+	save	%rax
+	save	%rdi
+	save	%r10
+	save	%r11
+	mov	$SYS_futex, %eax
+	mov	%rdx, %rdi
+	mov	$FUTEX_WAKE_PRIVATE, %esi
+	mov	$1, %edx
+	syscall
+	restore	%r11
+	restore	%r10
+	restore	%rdi
+	restore	%rax
+	ret
+	endfunction vcm_wake
+
 /* The sequences that Go's slow paths call (percpu.Sequences), by the C calling convention. */
 
 	.p2align 5
@@ -297,23 +418,12 @@ vcm_delete_aligned:
 vcm_pop:
 	lea	vcm_fast(%rip), %r10
 	mov	%edi, %eax
-	take	1f
+	take	1f, 1f
 	mov	%r11, %rax
 	ret
 1:	xor	%eax, %eax
 	ret
 	endfunction vcm_seq_pop
-
-	.macro	save reg
-	push	\reg
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset \reg, 0
-	.endm
-	.macro	restore reg
-	pop	\reg
-	.cfi_adjust_cfa_offset -8
-	.cfi_restore \reg
-	.endm
 
 	/* (class, objects, n): pushes as many as fit, the first on top, and returns how many */
 	.p2align 5

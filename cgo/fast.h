@@ -18,6 +18,7 @@
 #define FAST_SMALL_DERIVED 88
 #define FAST_LIMIT_DERIVED 96
 #define FAST_MARK 104
+#define FAST_LOCKS 112
 #define FAST_STARTS 128
 #define FAST_LONG_STARTS 896
 #define FAST_SIZES 1664
@@ -32,6 +33,11 @@
 #define PAGE_SHIFT 13
 #define PAGE_MASK 8191
 #define SPAN_SHIFT 6
+#define LOCK_SHIFT 11
+
+/* struct thread of vcm.h */
+#define THREAD_DEPTH 0
+#define THREAD_TURN 8
 
 #define RSEQ_CPU_ID 4
 #define RSEQ_CS 8

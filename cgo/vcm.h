@@ -33,7 +33,8 @@ struct vcm_params {
 	int64_t slot_mm_cid, slot_cpu_id;
 	int64_t unregistered;
 	uintptr_t replaced;
-	uintptr_t cpu;
+	uintptr_t cpu, turn;
+	uintptr_t slabs; /* the answer: how many slabs there may be */
 };
 
 /* internal/cdoor.StatsRequest. */
@@ -46,6 +47,14 @@ enum { STATS_NUMBERS, STATS_TEXT, STATS_XML };
 
 extern HIDDEN struct vcm_fast vcm_fast;
 extern HIDDEN char vcm_block[]; /* vcm_fast again, with the tables behind it: fast.h has the offsets */
+/* What is known of a thread. */
+struct thread {
+	int depth;	/* how often it is between vcm_enter and vcm_leave, or holds a slab's lock */
+	int registered; /* it has tried to register its rseq area */
+	int turn;	/* which slab it uses where locks guard them, from 1; 0: not chosen yet */
+};
+extern HIDDEN __thread struct thread vcm_self __attribute__((tls_model("initial-exec")));
+
 extern HIDDEN char vcm_empty[], vcm_slabs[];
 extern HIDDEN uintptr_t vcm_empty_guard;
 

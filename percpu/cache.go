@@ -29,7 +29,8 @@ type Sequences struct {
 	Push  uintptr // (class, objects, n) how many fitted
 	PopN  uintptr // (class, out, n) how many came
 	Store uintptr // (class, slab, old header, new header) 1 if stored
-	CPU   uintptr // () the CPU's number, where slabs are guarded by locks; 0: the processor is asked
+	CPU   uintptr // () the CPU's number; 0: the processor is asked
+	Turn  uintptr // () which slab, modulo their number, the thread uses where locks guard them; 0: its CPU's
 }
 
 // Options of a Cache.
@@ -187,16 +188,16 @@ func (k *Cache) current() units.VCPU {
 		}
 		return v
 	}
-	cpu := int32(0)
-	if k.seq.CPU != 0 {
-		cpu = int32(sys.CallC(k.seq.CPU, 0, 0, 0, 0))
-	} else {
-		cpu = sys.CurrentCPU()
+	turn := int32(0)
+	switch {
+	case k.seq.Turn != 0:
+		turn = int32(sys.CallC(k.seq.Turn, 0, 0, 0, 0))
+	case k.seq.CPU != 0:
+		turn = int32(sys.CallC(k.seq.CPU, 0, 0, 0, 0))
+	default:
+		turn = sys.CurrentCPU()
 	}
-	if cpu < 0 {
-		cpu = 0
-	}
-	return units.VCPU(uintptr(cpu) % k.vcpus)
+	return units.VCPU(uintptr(max(turn, 0)) % k.vcpus)
 }
 
 // area is where the slab of vCPU v and of 1<<shift bytes lies: each size has two places, aligned to the size.

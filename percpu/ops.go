@@ -140,5 +140,24 @@ func (k *Cache) stopped(v units.VCPU) bool { return atomic.LoadUintptr(k.entry(v
 // none finds a slab by one.
 func (k *Cache) UseLocks() { atomic.StoreUintptr(&k.seq.VCPU, 0) }
 
-// AfterFork forgets what the kernel may not have passed on to a child.
-func (k *Cache) AfterFork() { k.fence = fenceUnknown }
+// Locks is where the locks lie that guard slabs, for a fast path written in assembly: that of vCPU v is at
+// base + v<<LockShift. 0: no locks guard them.
+func (k *Cache) Locks() (base uintptr) {
+	if k.locked() {
+		base = k.infos.Base()
+	}
+	return base
+}
+
+// LockShift is described at Locks.
+const LockShift = infoShift
+
+// AfterFork forgets what the kernel may not have passed on to a child. A thread that is no more may have held a
+// slab's lock: the assembly's path does not pass the heap's gate. It leaves a slab whole at every store, so the
+// lock is all that is to be undone.
+func (k *Cache) AfterFork() {
+	k.fence = fenceUnknown
+	for v := units.VCPU(0); k.locked() && uintptr(v) < k.vcpus; v++ {
+		k.info(v).mu = sys.Mutex{}
+	}
+}

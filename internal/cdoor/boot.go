@@ -25,7 +25,8 @@ type Params struct {
 	SlotVCPU, SlotCPU  int64   // offsets within struct rseq: mm_cid, cpu_id
 	Unregistered       int64   // offset of a struct rseq that says its thread is not registered
 	Replaced           uintptr // the program has its own operator new or delete
-	CPU                uintptr // a function: the number of the CPU the caller runs on
+	CPU, Turn          uintptr // functions: percpu.Sequences says which
+	Slabs              uintptr // the answer: how many slabs there may be
 }
 
 // state is the door's own: where the C side's block is, and what the configuration said.
@@ -66,17 +67,15 @@ func Boot(params uintptr) uintptr {
 	}
 	o := heap.Options{Config: c, Seed: p.Seed}
 	useRseq := p.HasRseq != 0 && c.VCPU != config.VCPULock
-	o.PerCPU.Sequences.CPU = p.CPU
+	o.PerCPU = percpu.Options{Table: p.Table, Empty: p.Empty, Sequences: percpu.Sequences{CPU: p.CPU, Turn: p.Turn}}
 	if useRseq {
-		o.PerCPU = percpu.Options{
-			Table: p.Table, Empty: p.Empty,
-			Sequences: percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store, CPU: p.CPU},
-		}
+		o.PerCPU.Sequences = percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store, CPU: p.CPU, Turn: p.Turn}
 	}
 	if !heap.Process.Init(&o) {
 		return 0
 	}
 	f.fill()
+	p.Slabs = uintptr(heap.Process.Front.VCPUs())
 	field := p.SlotCPU
 	if p.HasMMCID != 0 && c.VCPU != config.VCPUCPU {
 		field = p.SlotVCPU
@@ -86,6 +85,7 @@ func Boot(params uintptr) uintptr {
 		area = p.Rseq
 	}
 	f.VCPU, f.Rseq = area+field, area
+	f.locks()
 	if !door.checked {
 		// These open the fast path, for other threads at this very moment.
 		atomic.StoreUintptr(&f.Fine, sizeclass.FineMax+1)

@@ -168,7 +168,10 @@ func Trim() uintptr { return heap.Process.Trim() }
 // the fast path before.
 //
 //go:noinline
-func UseLocks() { heap.Process.Front.UseLocks() }
+func UseLocks() {
+	heap.Process.Front.UseLocks()
+	fastAt(door.fast).locks()
+}
 
 // Exit ends the publishing of statistics when the process ends in the regular way.
 //

@@ -1,6 +1,8 @@
 package cdoor
 
 import (
+	"sync/atomic"
+
 	"github.com/vcmalloc/vcmalloc/internal/heap"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
@@ -28,8 +30,9 @@ type Fast struct {
 	// The same three bounds for the operators new and delete that, in a program which replaces the plain
 	// ones, have to call those: they stay 0 there.
 	FineDerived, SmallDerived, LimitDerived uintptr
-	Mark                                    uint64 // of free objects
-	_                                       [16]byte
+	Mark                                    uint64  // of free objects
+	Locks                                   uintptr // percpu.Cache.Locks
+	_                                       [8]byte
 
 	// LongStarts are sizeclass.Class's DivMul and DivMax + 1 by class: does an object start at this offset?
 	// Starts are the same for classes with spans of one page, and for the others a bound that nothing is below.
@@ -68,6 +71,11 @@ func (f *Fast) fill() {
 	for i := range t {
 		f.Lookup[i] = t[i]
 	}
+}
+
+// locks lets threads that no restartable sequence serves take a slab by its lock.
+func (f *Fast) locks() {
+	atomic.StoreUintptr(&f.Locks, heap.Process.Front.Locks())
 }
 
 func fastAt(a uintptr) *Fast { return (*Fast)(sys.At(a)) }
