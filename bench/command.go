@@ -20,6 +20,7 @@ import (
 // options of the command line.
 type options struct {
 	quick, tiny, quiet bool
+	estimate           bool
 	lib, out, baseline string
 	peers, allocators  []string
 	only, traces       []string
@@ -38,6 +39,7 @@ func command() *cobra.Command {
 	f := root.PersistentFlags()
 	f.BoolVar(&o.quick, "quick", false, "small inputs and few rounds: a suite within 5 minutes on 2 cores, all within 15")
 	f.BoolVar(&o.tiny, "tiny", false, "only to see whether bench itself works: the figures mean nothing")
+	f.BoolVar(&o.estimate, "estimate", false, "run nothing: say what would run, and about how long it takes")
 	f.BoolVar(&o.quiet, "no-progress", false, "no progress bar")
 	f.StringVar(&o.lib, "lib", "build/libvcmalloc.so", "our library")
 	f.StringVar(&o.out, "out", "build/bench/report", "directory for report.json and report.html")
@@ -87,8 +89,13 @@ func (o *options) plan() runner.Plan {
 		Warmup:    lab.Pick(s, 1, 1, 0),
 		Budget:    lab.Pick(s, 10*time.Minute, 15*time.Second, 15*time.Second),
 	}
+	// Where time allows, what is short is measured until it is known to 2 %.
+	p.Width, p.MaxRounds, p.Stretch = 0.02, 51, lab.Pick(s, 30*time.Second, 0, 0)
+	if s == lab.Quick && len(o.only) > 0 {
+		p.Stretch = 10 * time.Second
+	}
 	if o.rounds > 0 {
-		p.Rounds = o.rounds
+		p.Rounds, p.Stretch = o.rounds, 0
 	}
 	if o.budget > 0 {
 		p.Budget = o.budget
@@ -139,7 +146,7 @@ func (o *options) prepare(ctx context.Context) (*lab.Lab, error) {
 		return nil, err
 	}
 	l.Baseline, l.Traces, l.Only = o.baseline, o.traces, o.only
-	return l, l.Machine.Probe(ctx, l.CC)
+	return l, nil
 }
 
 func snapshot(path, dir string) (subject.Subject, error) {
@@ -166,11 +173,20 @@ func run(ctx context.Context, o *options, build []builder) error {
 	if err != nil {
 		return err
 	}
+	if !o.estimate { // suites ask what the machine has
+		if err := l.Machine.Probe(ctx, l.CC); err != nil {
+			return err
+		}
+	}
 	todo, err := o.suites(ctx, l, build)
 	if err != nil {
 		return err
 	}
 	r := runner.Runner{Plan: o.plan()}
+	if o.estimate {
+		estimate(&r, todo)
+		return nil
+	}
 	if !o.quiet {
 		r.Out = os.Stderr
 	}
@@ -204,6 +220,18 @@ func (o *options) suites(ctx context.Context, l *lab.Lab, build []builder) ([]ru
 		}
 	}
 	return choose(all, o.only)
+}
+
+// estimate says what the suites would take.
+func estimate(r *runner.Runner, todo []runner.Suite) {
+	var all time.Duration
+	for i := range todo {
+		s := &todo[i]
+		t := r.Estimate(s)
+		all += t
+		fmt.Printf("%-16s %3d cases x %d subjects, about %v\n", s.Name, len(s.Cases), len(s.Subjects), t.Round(time.Second))
+	}
+	fmt.Printf("%-16s about %v, more where cases stretch to narrow their intervals\n", "all", all.Round(time.Second))
 }
 
 // publish prints the report and writes its files.

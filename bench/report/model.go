@@ -40,6 +40,7 @@ type Case struct {
 	Group   string            `json:"group,omitempty"`
 	About   string            `json:"about,omitempty"`
 	Rounds  int               `json:"rounds"`
+	Seconds float64           `json:"seconds"` // that its rounds took
 	Metrics []*Metric         `json:"metrics"`
 	Failed  map[string]string `json:"failed,omitempty"` // by subject: the first error
 	Lines   []Line            `json:"lines,omitempty"`  // memory over time

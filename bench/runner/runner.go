@@ -56,9 +56,16 @@ type Suite struct {
 }
 
 // Plan says how often. A case that has used up Budget stops after the round it is in, but not before MinRounds.
+//
+// A case that is done with its rounds before Stretch has passed goes on, while the interval of a main ratio reaches
+// further than Width to either side, up to MaxRounds. It is the width that decides, whatever the ratio is: to go on
+// until there is a difference would find one everywhere.
 type Plan struct {
 	Rounds, MinRounds, Warmup int
 	Budget                    time.Duration
+	Stretch                   time.Duration
+	Width                     float64
+	MaxRounds                 int
 }
 
 // Runner runs suites and shows progress on Out (nil: none).
@@ -66,7 +73,8 @@ type Runner struct {
 	Plan Plan
 	Out  io.Writer
 
-	bar *progressbar.ProgressBar
+	bar   *progressbar.ProgressBar
+	lines bool // instead of the bar
 }
 
 // Run measures all suites in turn.
@@ -94,6 +102,7 @@ func (r *Runner) suite(ctx context.Context, s *Suite) (*report.Suite, error) {
 		Name: s.Name, Title: s.Title, About: s.About, Notes: s.Notes, Baseline: s.Baseline, Subjects: s.Subjects,
 	}
 	for i := range s.Cases {
+		r.began(s.Name, s.Cases[i].Name)
 		c, err := r.measure(ctx, s, &s.Cases[i])
 		if err != nil {
 			return out, err
@@ -132,7 +141,8 @@ func (r *Runner) measure(ctx context.Context, s *Suite, c *Case) (*report.Case, 
 		}
 	}
 	start := time.Now()
-	for round := -warmup; round < rounds; round++ {
+	defer func() { out.Seconds = time.Since(start).Seconds() }()
+	for round := -warmup; round < rounds || plan.stretches(round, time.Since(start)) && c.Rounds == 0 && wide(out, s.Baseline, plan.Width); round++ {
 		if round >= plan.MinRounds && plan.Budget > 0 && time.Since(start) > plan.Budget {
 			break
 		}
@@ -150,8 +160,10 @@ func (r *Runner) measure(ctx context.Context, s *Suite, c *Case) (*report.Case, 
 					keep(out, sub.Name, round, sample)
 				}
 			}
-			left--
-			r.skip(c, 1)
+			if left > 0 { // not past the plan
+				left--
+				r.skip(c, 1)
+			}
 		}
 		out.Rounds = max(round+1, 0)
 	}
@@ -174,6 +186,26 @@ func (p *Plan) rounds(c *Case) (rounds, warmup int) {
 		warmup = 0
 	}
 	return rounds, warmup
+}
+
+func (p *Plan) stretches(round int, spent time.Duration) bool {
+	return round < p.MaxRounds && spent < p.Stretch
+}
+
+// wide tells whether a ratio of a main metric is known less exactly than to width.
+func wide(c *report.Case, baseline string, width float64) bool {
+	for _, m := range c.Metrics {
+		for name, v := range m.Values {
+			if !m.Main || name == baseline || c.Failed[name] != "" {
+				continue
+			}
+			r := stat.Spread(stat.Ratios(m.Values[baseline], v))
+			if r.N > 0 && max(r.High-r.Median, r.Median-r.Low) > width*r.Median {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func keep(out *report.Case, name string, round int, s Sample) {

@@ -86,3 +86,27 @@ func TestCancellationEndsTheRun(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 2, n)
 }
+
+func TestWideIntervalsStretchACase(t *testing.T) {
+	values := func(noise float64) (rounds int) {
+		n := 0
+		c := one(t, Plan{Rounds: 4, Stretch: time.Minute, Width: 0.05, MaxRounds: 9}, Case{Name: "c", Metrics: []Metric{metric},
+			Run: func(_ context.Context, s subject.Subject) (Sample, error) {
+				n++
+				v := 10.0
+				if s.Name == "B" && n%3 == 0 {
+					v *= 1 + noise
+				}
+				return Sample{Figures: map[string]float64{"m": v}}, nil
+			}}, "A", "B")
+		return c.Rounds
+	}
+	assert.Equal(t, 4, values(0.01), "narrow enough")
+	assert.Equal(t, 9, values(0.5), "never narrow enough")
+}
+
+func TestEstimateKnowsRoundsAndBudgets(t *testing.T) {
+	s := Suite{Subjects: subjects("A", "B"), Cases: []Case{{Name: "short", Cost: time.Second}, {Name: "long", Cost: time.Minute}}}
+	r := Runner{Plan: Plan{Rounds: 10, MinRounds: 3, Warmup: 1, Budget: time.Minute}}
+	assert.Equal(t, 11*2*time.Second+4*2*time.Minute, r.Estimate(&s))
+}
