@@ -182,7 +182,7 @@ func run(ctx context.Context, o *options, build []builder) error {
 	if err != nil {
 		return err
 	}
-	r := runner.Runner{Plan: o.plan()}
+	r := runner.Runner{Plan: o.plan(), Timeout: lab.Pick(o.size(), 15*time.Minute, 90*time.Second, 20*time.Second)}
 	if o.estimate {
 		estimate(&r, todo)
 		return nil

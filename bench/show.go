@@ -11,6 +11,7 @@ import (
 // showCommand reads a report.json, judges its rounds again and shows it.
 func showCommand() *cobra.Command {
 	var out string
+	var markdown bool
 	c := &cobra.Command{
 		Use: "show REPORT.json", Short: "Shows a report again, from its rounds", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -26,7 +27,11 @@ func showCommand() *cobra.Command {
 			for _, s := range rep.Suites {
 				s.Judge()
 			}
-			rep.WriteText(os.Stdout)
+			if markdown {
+				rep.WriteMarkdown(os.Stdout)
+			} else {
+				rep.WriteText(os.Stdout)
+			}
 			if out == "" {
 				return nil
 			}
@@ -34,5 +39,6 @@ func showCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&out, "to", "", "also write report.json and report.html to this directory")
+	c.Flags().BoolVar(&markdown, "markdown", false, "in Markdown, as in docs/benchmarks.md")
 	return c
 }

@@ -67,8 +67,6 @@ func replay(l *lab.Lab, name, about, path string, generate func() error) runner.
 			return generate()
 		},
 		Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-			defer cancel()
 			res, err := l.Launch.Run(ctx, proc.Command{Argv: []string{binary, path}, Subject: s, Sample: 100 * time.Millisecond})
 			if err != nil {
 				return runner.Sample{}, err

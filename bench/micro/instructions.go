@@ -130,8 +130,6 @@ var errUnknown = errors.New("an instruction that valgrind does not know")
 type counted struct{ instructions, ops float64 }
 
 func callgrind(ctx context.Context, path string, sub subject.Subject, p point, n int) (counted, float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", path, p.mode, fmt.Sprint(p.size), fmt.Sprintf("ops:%d", n))
 	cmd.Env = sub.Environ(os.Environ())
 	var out, text bytes.Buffer

@@ -145,8 +145,6 @@ func emptyShim(ctx context.Context, l *lab.Lab) (subject.Subject, error) {
 
 // Measure runs the generator at path once.
 func Measure(ctx context.Context, l *lab.Lab, path string, sub subject.Subject, mode string, size, millis, threads int) (map[string]float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
 	res, err := l.Launch.Run(ctx, proc.Command{
 		Argv:    []string{path, mode, fmt.Sprint(size), fmt.Sprint(millis), fmt.Sprint(threads)},
 		Subject: sub,

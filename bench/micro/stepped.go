@@ -34,8 +34,6 @@ func stepped(l *lab.Lab, empty subject.Subject) []runner.Case {
 					return err
 				},
 				Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-					ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-					defer cancel()
 					c, err := steps.Count(ctx, binary, s, size, live, rounds)
 					if err != nil {
 						return runner.Sample{}, err

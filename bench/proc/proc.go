@@ -9,10 +9,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vcmalloc/vcmalloc/bench/subject"
 )
@@ -38,6 +41,7 @@ type Command struct {
 type Process struct {
 	PID int
 
+	name   string // of the program, for errors
 	cmd    *exec.Cmd
 	lines  *bufio.Scanner
 	pipe   *os.File
@@ -86,7 +90,7 @@ func (l *Launcher) Start(ctx context.Context, c Command) (*Process, error) {
 		}
 	}
 	args = append(append(args, "--"), c.Argv...)
-	p := &Process{cmd: exec.CommandContext(ctx, l.Path, args...), pipe: r}
+	p := &Process{name: filepath.Base(c.Argv[0]), cmd: exec.CommandContext(ctx, l.Path, args...), pipe: r}
 	p.cmd.Env, p.cmd.Dir, p.cmd.Stdin, p.cmd.ExtraFiles = own, c.Dir, c.Stdin, []*os.File{w}
 	p.cmd.Stdout, p.cmd.Stderr = c.Stdout, c.Stderr
 	if c.Stdout == nil {
@@ -127,6 +131,45 @@ func (p *Process) Kill() {
 	_, _ = p.Wait()
 }
 
+// Await calls try every 10 ms until it succeeds. It gives up with what try said last when the patience is over, and
+// with what the command ended with when it has ended; either way nothing is left to Wait for or to Kill.
+func (p *Process) Await(ctx context.Context, patience time.Duration, try func() error) error {
+	var last error
+	for end := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if last = try(); last == nil {
+			return nil
+		}
+		if p.ended() {
+			if _, err := p.Wait(); err != nil {
+				return err
+			}
+			return fmt.Errorf("%s ended at once", p.name)
+		}
+	}
+	p.Kill()
+	return errors.Join(ctx.Err(), last)
+}
+
+// Abandon ends the command because of err, and adds to that what the command ended with if it had done so by itself.
+func (p *Process) Abandon(err error) error {
+	for range 50 { // a connection can break a moment before the process is gone
+		if p.ended() {
+			_, how := p.Wait()
+			return errors.Join(how, err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	p.Kill()
+	return err
+}
+
+// ended tells whether the command has, and leaves its status for Wait.
+func (p *Process) ended() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0
+}
+
 // Look reads the command's memory now.
 func (p *Process) Look() (Look, error) { return look(p.PID, false) }
 
@@ -143,10 +186,7 @@ func (p *Process) Wait() (*Result, error) {
 		mem = p.poll.stop()
 	}
 	if err != nil {
-		if p.stderr != nil {
-			err = fmt.Errorf("%s: %w: %s", p.cmd.Args[len(p.cmd.Args)-1], err, lastLines(p.stderr.Bytes()))
-		}
-		return nil, err
+		return nil, p.failure(err)
 	}
 	res, err := parseDone(done)
 	if err != nil {
@@ -157,6 +197,20 @@ func (p *Process) Wait() (*Result, error) {
 		res.Stdout = p.stdout.Bytes()
 	}
 	return res, nil
+}
+
+// failure is err in words: what ended how, and what it said last.
+func (p *Process) failure(err error) error {
+	var exit *exec.ExitError
+	how := err.Error()
+	if errors.As(err, &exit) && exit.ExitCode() > 128 { // the launcher's word for a signal
+		sig := syscall.Signal(exit.ExitCode() - 128)
+		how = fmt.Sprintf("killed by signal %d (%v)", int(sig), sig)
+	}
+	if p.stderr != nil && p.stderr.Len() > 0 {
+		how += ": " + string(lastLines(p.stderr.Bytes()))
+	}
+	return fmt.Errorf("%s: %s", p.name, how)
 }
 
 func lastLines(b []byte) []byte {

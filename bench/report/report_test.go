@@ -116,3 +116,34 @@ func TestNumbers(t *testing.T) {
 	}
 	assert.Equal(t, "-", number(math.NaN()))
 }
+
+func TestMarkdownHasEveryMainRow(t *testing.T) {
+	var b bytes.Buffer
+	sample().WriteMarkdown(&b)
+	text := b.String()
+	assert.Contains(t, text, "| pair 64 B | time, ns/op | 10.0 | 5.00 (0.500 [0.500-0.500]) | 10.6 (no difference) | FAILED |")
+	assert.Contains(t, text, "| time, 2 cases | lower | 0.500 [0.500-0.500] | no difference | incomplete |")
+	assert.Contains(t, text, "FAILED: pair 8 B under broken: exit status 4")
+	for _, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, "|") {
+			assert.True(t, strings.HasSuffix(line, "|"), line)
+		}
+	}
+}
+
+func TestPlotsOfAllKindsAreDrawn(t *testing.T) {
+	s := &Suite{Name: "s", Plots: []Plot{
+		{Title: "curves", Kind: Curves, X: "seconds", Y: "MiB", Series: []Series{{Name: "a", X: Values{0, 1, 2}, Y: Values{1, math.NaN(), 3}}, {Name: "none"}}},
+		{Title: "bars", Kind: Bars, Y: "MiB", Names: []string{"x", "y"}, Series: []Series{{Name: "a", Y: Values{1, 2}}, {Name: "b", Y: Values{3}}}},
+		{Title: "stacked", Kind: Stacked, Y: "MiB", Names: []string{"x"}, Series: []Series{{Name: "a", Y: Values{1}}, {Name: "b", Y: Values{3}}}},
+	}}
+	figures, err := s.extras()
+	require.NoError(t, err)
+	require.Len(t, figures, 3)
+	for _, f := range figures {
+		assert.Contains(t, string(f.SVG), "<svg", f.Title)
+		assert.Equal(t, "a", f.Keys[0].Name)
+	}
+	_, err = (&Suite{Plots: []Plot{{Title: "odd", Kind: "pie"}}}).extras()
+	assert.ErrorContains(t, err, "pie")
+}

@@ -70,8 +70,9 @@ type Plan struct {
 
 // Runner runs suites and shows progress on Out (nil: none).
 type Runner struct {
-	Plan Plan
-	Out  io.Writer
+	Plan    Plan
+	Timeout time.Duration // of one run: far beyond what any should take, so that one that hangs ends. 0: none
+	Out     io.Writer
 
 	bar   *progressbar.ProgressBar
 	lines bool // instead of the bar
@@ -150,7 +151,7 @@ func (r *Runner) measure(ctx context.Context, s *Suite, c *Case) (*report.Case, 
 			sub := s.Subjects[(i+round+warmup)%len(s.Subjects)]
 			if out.Failed[sub.Name] == "" {
 				r.describe(s.Name, c.Name, sub.Name)
-				sample, err := c.Run(ctx, sub)
+				sample, err := r.run(ctx, c, sub)
 				if ctx.Err() != nil {
 					return out, ctx.Err()
 				}
@@ -168,6 +169,19 @@ func (r *Runner) measure(ctx context.Context, s *Suite, c *Case) (*report.Case, 
 		out.Rounds = max(round+1, 0)
 	}
 	return out, nil
+}
+
+func (r *Runner) run(ctx context.Context, c *Case, sub subject.Subject) (Sample, error) {
+	if r.Timeout == 0 {
+		return c.Run(ctx, sub)
+	}
+	limited, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	sample, err := c.Run(limited, sub)
+	if err != nil && limited.Err() != nil {
+		err = fmt.Errorf("not done after %v: %w", r.Timeout, err)
+	}
+	return sample, err
 }
 
 func (r *Runner) plan(s *Suite) *Plan {

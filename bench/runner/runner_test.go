@@ -110,3 +110,13 @@ func TestEstimateKnowsRoundsAndBudgets(t *testing.T) {
 	r := Runner{Plan: Plan{Rounds: 10, MinRounds: 3, Warmup: 1, Budget: time.Minute}}
 	assert.Equal(t, 11*2*time.Second+4*2*time.Minute, r.Estimate(&s))
 }
+
+func TestARunThatHangsFails(t *testing.T) {
+	r := Runner{Plan: Plan{Rounds: 1}, Timeout: time.Millisecond}
+	out, err := r.Run(context.Background(), []Suite{{Baseline: "A", Subjects: subjects("A"), Cases: []Case{{Name: "c", Run: func(ctx context.Context, _ subject.Subject) (Sample, error) {
+		<-ctx.Done()
+		return Sample{}, ctx.Err()
+	}}}}})
+	require.NoError(t, err)
+	assert.Contains(t, out[0].Cases[0].Failed["A"], "not done after 1ms")
+}

@@ -42,6 +42,7 @@ func count(ctx context.Context, binary string, s subject.Subject, size, live, ro
 	if err := cmd.Start(); err != nil {
 		return c, fmt.Errorf("no tracing here: %w", err)
 	}
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })() // a malloc that hangs
 	t := &tracer{pid: cmd.Process.Pid}
 	ended := false
 	defer func() {

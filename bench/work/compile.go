@@ -48,8 +48,6 @@ func compile(l *lab.Lab) runner.Case {
 		return os.WriteFile(source, []byte(cxxSource(classes)), 0o644)
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
 		res, err := l.Launch.Run(ctx, proc.Command{
 			Argv:    []string{compiler, "-quiet", "-O2", "-std=c++17", "-D_GNU_SOURCE", "-imultiarch", "x86_64-linux-gnu", source, "-o", "-"},
 			Subject: s, Sample: interval(l),

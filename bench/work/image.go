@@ -45,8 +45,6 @@ func imageServer(l *lab.Lab) runner.Case {
 		About:   "A server on libjpeg that decodes, halves, blurs and encodes pictures of 64x48 to 1600x1200 for 4 clients; the answers must be the same under all.",
 		Metrics: append([]runner.Metric{throughput("pictures/s")}, w.l.SystemMetrics()...),
 		Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-			ctx, cancel := context.WithTimeout(ctx, timeout)
-			defer cancel()
 			return w.run(ctx, s)
 		},
 	}
@@ -93,10 +91,17 @@ func (w *imageWork) run(ctx context.Context, s subject.Subject) (runner.Sample, 
 	if err != nil {
 		return runner.Sample{}, err
 	}
-	rate, err := w.drive(ctx, socket)
+	var first net.Conn
+	err = p.Await(ctx, 20*time.Second, func() (err error) {
+		first, err = net.Dial("unix", socket)
+		return err
+	})
 	if err != nil {
-		p.Kill()
 		return runner.Sample{}, err
+	}
+	rate, err := w.drive(ctx, first, socket)
+	if err != nil {
+		return runner.Sample{}, p.Abandon(err)
 	}
 	res, err := p.Wait()
 	if err != nil {
@@ -108,15 +113,18 @@ func (w *imageWork) run(ctx context.Context, s subject.Subject) (runner.Sample, 
 }
 
 // drive sends all requests, spread over the connections, and then the one that ends the server.
-func (w *imageWork) drive(ctx context.Context, socket string) (float64, error) {
-	var conns [clients]net.Conn
+func (w *imageWork) drive(ctx context.Context, first net.Conn, socket string) (float64, error) {
+	conns := [clients]net.Conn{first}
 	for i := range conns {
-		c, err := dialUnix(ctx, socket)
-		if err != nil {
-			return 0, err
+		if conns[i] == nil {
+			c, err := net.Dial("unix", socket)
+			if err != nil {
+				return 0, err
+			}
+			conns[i] = c
 		}
-		defer c.Close()
-		conns[i] = c
+		defer conns[i].Close()
+		defer context.AfterFunc(ctx, func() { conns[i].Close() })() // a server that hangs must not hold us
 	}
 	start := time.Now()
 	var wg sync.WaitGroup
@@ -135,23 +143,6 @@ func (w *imageWork) drive(ctx context.Context, socket string) (float64, error) {
 	}
 	_, err := conns[0].Write(make([]byte, 4))
 	return float64(w.requests) / elapsed.Seconds(), err
-}
-
-func dialUnix(ctx context.Context, socket string) (net.Conn, error) {
-	var last error
-	for range 500 {
-		c, err := net.Dial("unix", socket)
-		if err == nil {
-			return c, c.SetDeadline(time.Now().Add(timeout))
-		}
-		last = err
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	return nil, last
 }
 
 func (w *imageWork) request(c net.Conn, picture int) error {

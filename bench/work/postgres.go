@@ -47,8 +47,6 @@ func postgres(l *lab.Lab) runner.Case {
 		Metrics: append([]runner.Metric{throughput("tps")}, l.SystemMetrics()...),
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
 		return p.run(ctx, s, txs)
 	}
 	return c
@@ -120,15 +118,10 @@ func (p *pg) start(ctx context.Context, dir string, s subject.Subject) (*pgServe
 	if err != nil {
 		return nil, err
 	}
-	var last error
-	for range 300 {
-		if last = p.tool(ctx, "pg_isready", "-h", dir, "-U", "bench", "-d", "postgres"); last == nil {
-			return &pgServer{srv}, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	srv.Kill()
-	return nil, last
+	err = srv.Await(ctx, 30*time.Second, func() error {
+		return p.tool(ctx, "pg_isready", "-h", dir, "-U", "bench", "-d", "postgres")
+	})
+	return &pgServer{srv}, err
 }
 
 func (s *pgServer) stop() (*proc.Result, error) {

@@ -45,8 +45,12 @@ func startRedis(ctx context.Context, l *lab.Lab, s subject.Subject) (*redis, err
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	if r.client, err = dial(r.socket, 10*time.Second); err != nil {
-		r.abandon()
+	err = r.p.Await(ctx, 20*time.Second, func() (err error) {
+		r.client, err = dial(ctx, r.socket)
+		return err
+	})
+	if err != nil {
+		os.RemoveAll(dir)
 		return nil, err
 	}
 	return r, nil
@@ -56,8 +60,7 @@ func startRedis(ctx context.Context, l *lab.Lab, s subject.Subject) (*redis, err
 func (r *redis) stop() (*proc.Result, float64, error) {
 	info, err := r.do([]byte("INFO"), []byte("memory"))
 	if err != nil {
-		r.abandon()
-		return nil, 0, err
+		return nil, 0, r.abandon(err)
 	}
 	used, now := infoField(info, "used_memory"), math.NaN()
 	if look, err := r.p.Look(); err == nil {
@@ -71,9 +74,10 @@ func (r *redis) stop() (*proc.Result, float64, error) {
 	return res, 100 * (1 - used/now), err
 }
 
-func (r *redis) abandon() {
-	r.p.Kill()
-	os.RemoveAll(r.dir)
+func (r *redis) abandon(err error) error {
+	r.c.Close()
+	defer os.RemoveAll(r.dir)
+	return r.p.Abandon(err)
 }
 
 func infoField(info []byte, name string) float64 {
@@ -115,16 +119,13 @@ func redisBenchmark(l *lab.Lab) runner.Case {
 		Metrics: append([]runner.Metric{throughput("op/s")}, append(l.SystemMetrics(), Waste)...),
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
 		r, err := startRedis(ctx, l, s)
 		if err != nil {
 			return runner.Sample{}, err
 		}
 		rate, err := r.benchmark(ctx, ops, conns)
 		if err != nil {
-			r.abandon()
-			return runner.Sample{}, err
+			return runner.Sample{}, r.abandon(err)
 		}
 		return r.finish(rate)
 	}
@@ -195,16 +196,13 @@ func redisMixed(l *lab.Lab) runner.Case {
 		Metrics: append([]runner.Metric{throughput("op/s")}, append(l.SystemMetrics(), Waste)...),
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
 		r, err := startRedis(ctx, l, s)
 		if err != nil {
 			return runner.Sample{}, err
 		}
 		start := time.Now()
 		if err := r.mixed(ctx, ops); err != nil {
-			r.abandon()
-			return runner.Sample{}, err
+			return runner.Sample{}, r.abandon(err)
 		}
 		return r.finish(float64(ops) / time.Since(start).Seconds())
 	}

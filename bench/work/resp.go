@@ -2,12 +2,12 @@ package work
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
-	"time"
 )
 
 // client speaks redis's protocol over a unix socket. Not safe for concurrent use.
@@ -17,23 +17,21 @@ type client struct {
 	w *bufio.Writer
 }
 
-// dial tries until the server answers or the time is over.
-func dial(socket string, patience time.Duration) (*client, error) {
-	var last error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			last = err
-			continue
-		}
-		c := &client{c: conn, r: bufio.NewReaderSize(conn, 1<<16), w: bufio.NewWriterSize(conn, 1<<16)}
-		_ = conn.SetDeadline(time.Now().Add(timeout))
-		if last = c.ask("PING", "PONG"); last == nil {
-			return c, nil
-		}
-		conn.Close()
+// dial connects to a server that answers.
+func dial(ctx context.Context, socket string) (*client, error) {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("redis does not answer: %w", last)
+	c := &client{c: conn, r: bufio.NewReaderSize(conn, 1<<16), w: bufio.NewWriterSize(conn, 1<<16)}
+	if end, ok := ctx.Deadline(); ok { // a server that hangs must not hold us
+		_ = conn.SetDeadline(end)
+	}
+	if err := c.ask("PING", "PONG"); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("redis does not answer: %w", err)
+	}
+	return c, nil
 }
 
 func (c *client) ask(command, want string) error {

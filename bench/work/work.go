@@ -59,9 +59,6 @@ type generator struct {
 	prepare           func(ctx context.Context, binary string) error
 }
 
-// timeout of one run: far beyond what any should take, so that one that hangs ends.
-const timeout = 10 * time.Minute
-
 func (g generator) build(l *lab.Lab) runner.Case {
 	var binary string
 	c := runner.Case{Name: g.name, About: g.about, Cost: g.cost, Metrics: append([]runner.Metric{throughput(g.unit)}, l.SystemMetrics()...)}
@@ -75,8 +72,6 @@ func (g generator) build(l *lab.Lab) runner.Case {
 		return g.prepare(ctx, binary)
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
 		res, err := l.Launch.Run(ctx, proc.Command{Argv: append([]string{binary}, g.args...), Subject: s, Sample: interval(l)})
 		if err != nil {
 			return runner.Sample{}, err
