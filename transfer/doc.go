@@ -22,14 +22,19 @@
 // when its domain is first used beside another, plundered every second, and emptied when the domain has done
 // nothing for some visits. With Legacy set there are the shared caches only.
 //
+// A shard's classes begin without capacity. One that is found empty and full in turn has shown that its domain
+// itself can use what it frees, and gets room for it; a class that only comes (consumers that free) or only
+// goes (producers that allocate) keeps none, so that whole batches pass by to where they are wanted and nothing
+// strands. What a class did not need for a second it loses.
+//
 // On a machine with several domains each object in the shared caches carries the domain that freed it, a byte
 // beside the slot, and a span that of its last free: so the statistics can tell how many objects were handed
 // to another domain than the one that freed them, with shards and without. An object that a shard hands out was
 // freed in its domain. What passes within one per-CPU cache is not counted.
 //
 // Invariants, whenever a cache's lock is free: 0 <= used <= capacity <= maximum; low <= used. The bytes of
-// capacity of the shared caches, and those of each shard, are constant, with what Rebalance has taken from one
-// class and not yet given another.
+// capacity of the shared caches are constant, and those of a shard only grow, with the heap; those that no class
+// has at the moment included.
 //
 // Lock order: a cache's lock is never held while calling the tier below, shards included. The lock of the
 // domains' states comes before the page heap's and is held with no other.

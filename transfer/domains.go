@@ -24,13 +24,26 @@ const (
 	idleVisits = 5
 )
 
-// shardSizes: a domain's arrays are a quarter of the shared ones, which stand behind them.
-func shardSizes() sizes { return sizes{initial: 8, most: 16, bytes: 256 << 10} }
+// shardBytes is what a domain's caches may hold in all in a small heap; in a large one all domains together may hold a
+// thousandth of it, which is the cost that the paper reports. Classes have none of it at first; they take it as they
+// prove that they can use it, and lose it when they do not (group.stretch, group.relax): most processes need a few
+// batches of a few classes, and every byte here is memory that another domain can't have.
+const (
+	shardBytes    = 512 << 10
+	shardFraction = 1000
+)
+
+// shardSizes: an array may grow as large as a shared one.
+func shardSizes() sizes {
+	z := sharedSizes()
+	z.initial = 0
+	return z
+}
 
 // shard is the caches of one domain; its slots follow it in memory.
 type shard struct {
 	group
-	moved uint64 // objects, at the last visit
+	bytes uint64 // of capacity, spare ones included
 	idle  uint32 // visits without traffic
 }
 
@@ -67,7 +80,7 @@ func (t *Tier) Divide(text uintptr) (at int, fault topology.Fault) {
 		return at, fault
 	}
 	d, pages := &t.domains, &t.Central.Pages
-	d.stride = (shardHeader + uintptr(shardSizes().total())*8 + 4095) &^ 4095
+	d.stride = (shardHeader + uintptr(shardSizes().total())*8 + 4095) &^ 4095 // of address space: touched as used
 	if !pages.NewMappedTable(&d.tags, uintptr(sharedSizes().total())) ||
 		!t.Legacy && !pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) {
 		return at, fault
@@ -142,7 +155,8 @@ func (t *Tier) open(d uint32) bool {
 		if !t.Central.Pages.MapMetadata(uintptr(unsafe.Pointer(s)), k.stride) {
 			atomic.StoreUint32(state, refused)
 		} else {
-			s.init(shardSizes(), uintptr(unsafe.Pointer(s))+shardHeader)
+			s.init(shardSizes(), uintptr(unsafe.Pointer(s))+shardHeader, shardBytes)
+			s.bytes = shardBytes
 			s.domain = d
 		}
 	}
@@ -175,6 +189,7 @@ func (t *Tier) close(d uint32) {
 // Visit gives back what the shards did not need since the last call, and empties those of domains that the process
 // has left. To be called about once a second, by one thread at a time.
 func (t *Tier) Visit() {
+	share := uint64(t.Central.Pages.Grown()) / shardFraction / uint64(max(t.domains.opened, 1))
 	for d := uint32(0); d < atomic.LoadUint32(&t.domains.n); d++ {
 		s := t.mapped(d)
 		if s == nil {
@@ -182,15 +197,30 @@ func (t *Tier) Visit() {
 		}
 		if atomic.LoadUint32(&t.domains.state[d%MaxDomains]) == closed {
 			t.drain(&s.group)
+			t.visit(&s.group)
 			continue
 		}
-		moved := t.plunder(&s.group)
-		if moved != s.moved {
-			s.moved, s.idle = moved, 0
+		if more := share - min(share, s.bytes); more > 0 {
+			s.bytes += more
+			atomic.AddUint64(&s.spare, more)
+		}
+		if t.visit(&s.group) {
+			s.idle = 0
 		} else if s.idle++; s.idle >= idleVisits {
 			t.close(d + 1)
 		}
 	}
+}
+
+// visit takes back the objects and the capacity that a shard did not need since the last visit, and reports whether
+// anybody came.
+func (t *Tier) visit(g *group) (busy bool) {
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		n, came := g.relax(c)
+		busy = busy || came
+		t.giveBack(g, c, n)
+	}
+	return busy
 }
 
 // DomainStats adds up the counters of one domain's shard, over all classes.

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -50,6 +49,11 @@ func removeOn(t testing.TB, k *Tier, cpu int32, c units.ClassID, n int) []uintpt
 	var buf [centralfreelist.MaxBatch]uintptr
 	got := k.Remove(c, buf[:], n)
 	require.Positive(t, got)
+	for got < n { // a cache gives what it has
+		more := k.Remove(c, buf[got:], n-got)
+		require.Positive(t, more)
+		got += more
+	}
 	return append([]uintptr(nil), buf[:got]...)
 }
 
@@ -79,11 +83,11 @@ func TestAShardOpensWhenASecondDomainIsUsedAndClosesWhenOneIsLeft(t *testing.T) 
 	require.Zero(t, opened(k), "a process in one domain needs no shard")
 	require.EqualValues(t, 80, k.shared.caches[c].used)
 
-	insertOn(t, k, 2, c, fetch(t, k, c, 40))
+	insertOn(t, k, 2, c, removeOn(t, k, 2, c, 40))
 	require.Equal(t, 2, opened(k))
-	require.EqualValues(t, 80, k.shared.caches[c].used)
+	require.EqualValues(t, 40, k.shared.caches[c].used)
 	require.EqualValues(t, 40, k.shard(1).caches[c].used)
-	insertOn(t, k, 1, c, fetch(t, k, c, 40))
+	insertOn(t, k, 1, c, removeOn(t, k, 1, c, 40))
 	require.EqualValues(t, 40, k.shard(0).caches[c].used)
 
 	insertOn(t, k, 5, c, fetch(t, k, c, 40))
@@ -109,6 +113,11 @@ func useBoth(t testing.TB, k *Tier, c units.ClassID) {
 	insertOn(t, k, 0, c, removeOn(t, k, 0, c, 1))
 	insertOn(t, k, 2, c, removeOn(t, k, 2, c, 1))
 	require.Equal(t, 2, opened(k))
+	for _, cpu := range []int32{0, 2} { // they have proved that they need room for 64
+		removeOn(t, k, cpu, c, 64)
+		all := fetch(t, k, c, 64)
+		insertOn(t, k, cpu, c, all)
+	}
 	k.Drain()
 }
 
@@ -170,6 +179,7 @@ func TestWhatOverflowsAShardReachesTheOtherDomains(t *testing.T) {
 	insertOn(t, k, 0, c, fetch(t, k, c, 600))
 	s := &k.shard(0).caches[c]
 	require.Equal(t, s.capacity, s.used)
+	require.Less(t, s.used, uint32(600))
 	before := stats(k, c)
 	require.Len(t, removeOn(t, k, 2, c, 32), 32)
 	require.Len(t, removeOn(t, k, 2, c, 32), 32)
@@ -355,9 +365,70 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 	require.Zero(t, outstanding(k, c))
 }
 
-func TestAShardCostsFewPages(t *testing.T) {
+// shardCapacity is the bytes of capacity of a shard's classes, and those that none has.
+func shardCapacity(s *shard) (given, spare uint64) {
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		given += uint64(s.caches[c].capacity) * uint64(sizeclass.Size(c))
+	}
+	return given, s.spare
+}
+
+func TestAShardKeepsOnlyWhatComesAndGoes(t *testing.T) {
 	k := newTier(t)
 	divide(t, k, four)
-	pages := k.domains.stride / uintptr(os.Getpagesize())
-	require.LessOrEqual(t, pages, uintptr(64), "address space of a shard: what is touched is less")
+	const one, both = 10, 12
+	useBoth(t, k, 1)
+	s := k.shard(0)
+	for range 50 {
+		insertOn(t, k, 0, one, fetch(t, k, one, 64)) // a stream that only comes
+	}
+	require.Zero(t, s.caches[one].capacity)
+	for range 50 { // and bursts of 1000 that come and go
+		var all []uintptr
+		for range 20 {
+			all = append(all, removeOn(t, k, 0, both, 50)...)
+		}
+		insertOn(t, k, 1, both, all)
+	}
+	require.EqualValues(t, 1000, s.caches[both].used)
+	before := stats(k, both)
+	for range 20 {
+		removeOn(t, k, 0, both, 50)
+	}
+	after := stats(k, both)
+	require.EqualValues(t, 1000, after.Reused-before.Reused)
+	require.Equal(t, before.Crossed, after.Crossed)
+	given, spare := shardCapacity(s)
+	require.EqualValues(t, s.bytes, given+spare)
+}
+
+func TestCapacityOfAShardReturnsWhenNobodyComes(t *testing.T) {
+	r := newRand(t)
+	k := newTier(t)
+	divide(t, k, four)
+	useBoth(t, k, 1)
+	s := k.shard(0)
+	for range 2000 {
+		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
+		n := 1 + r.IntN(64)
+		insertOn(t, k, 0, c, removeOn(t, k, 0, c, n))
+		switch r.IntN(40) {
+		case 0:
+			k.Visit()
+		case 1:
+			k.Rebalance()
+		}
+		given, spare := shardCapacity(s)
+		require.EqualValues(t, s.bytes, given+spare)
+		require.LessOrEqual(t, s.bytes, uint64(max(shardBytes, k.Central.Pages.Grown()/shardFraction)))
+	}
+	for range 3 {
+		removeOn(t, k, 0, 1, 1) // the domain is in use, its classes are not
+		k.Visit()
+	}
+	given, _ := shardCapacity(s)
+	require.LessOrEqual(t, given, uint64(s.caches[1].capacity)*uint64(sizeclass.Size(1)))
+	var held [sizeclass.NumClasses]int
+	held[1] = int(outstanding(k, 1)) - int(stats(k, 1).Used)
+	check(t, k, &held)
 }

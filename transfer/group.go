@@ -9,7 +9,8 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// cache is one class's array in one group; its slots lie in the group's table. One cache line.
+// cache is one class's array in one group; its slots lie in the group's table. Two cache lines, which the processor
+// fetches together; what every call writes is in the first.
 type cache struct {
 	mu       sys.Mutex
 	used     uint32 // objects
@@ -17,11 +18,15 @@ type cache struct {
 	max      uint32 // objects
 	low      uint32 // least value of used since the last Plunder
 	first    uint32 // index of the first slot
-	missed   uint32 // low half of misses at the last Rebalance
+	wanted   uint32 // objects that more capacity would have kept here, since the last Rebalance
 	misses   uint64 // objects that had to come from or go to the tier below
 	hits     uint64 // objects moved here
+	dry      uint32 // of a shard: somebody has found it empty since it was last found full
+	_        uint32
 	reused   uint64 // objects handed out of which is known who freed them
 	crossed  uint64 // and that another domain freed
+	moved    uint64 // of a shard: hits and misses at the last visit
+	_        [48]byte
 }
 
 // group is the caches of all classes in one place: the shared ones, or those of a domain.
@@ -30,7 +35,7 @@ type group struct {
 	slots  uintptr // address of the first slot
 	tags   uintptr // address of a byte for each slot, the domain that freed what it holds; 0: there are none
 	domain uint32  // whose CPUs alone are served; none for the shared caches
-	spare  uint64  // bytes of capacity that no class has; rebalance's own
+	spare  uint64  // bytes of capacity that no class has; atomic
 }
 
 // sizes of a group's arrays, in batches, and in bytes of objects: the least of it counts, but one batch.
@@ -54,8 +59,8 @@ func (z sizes) total() (n uint32) {
 	return n
 }
 
-// init makes empty arrays. slots is the address of z.total() of them.
-func (g *group) init(z sizes, slots uintptr) {
+// init makes empty arrays. slots is the address of z.total() of them; spare are bytes of capacity no class has yet.
+func (g *group) init(z sizes, slots uintptr, spare uint64) {
 	n := uint32(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		most := z.maximum(c)
@@ -63,6 +68,7 @@ func (g *group) init(z sizes, slots uintptr) {
 		n += (most + lineSlots - 1) &^ (lineSlots - 1)
 	}
 	g.slots = slots
+	g.spare = spare
 }
 
 // at is n slots from index i on.
@@ -82,6 +88,14 @@ func (g *group) put(c units.ClassID, objects []uintptr, from uint32) uint32 {
 	k := &g.caches[c]
 	k.mu.Lock()
 	n := min(uint32(len(objects)), k.capacity-k.used)
+	if over := uint32(len(objects)) - n; over > 0 {
+		if g.domain == none {
+			k.wanted += over
+		} else if k.dry != 0 {
+			k.dry = 0
+			n += min(g.stretch(k, c, over), over)
+		}
+	}
 	copy(g.at(k.first+k.used, n), objects)
 	if g.tagged() {
 		tags := g.tagsAt(k.first+k.used, n)
@@ -107,6 +121,10 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	k.hits += uint64(got)
 	if got == 0 {
 		k.misses += uint64(n)
+		k.dry = 1
+		if g.domain == none {
+			k.wanted += uint32(n)
+		}
 	}
 	switch {
 	case g.domain != none:
@@ -123,6 +141,41 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	}
 	k.mu.Unlock()
 	return int(got)
+}
+
+// stretch doubles the capacity of a shard's class, or raises it by over if that is more, as far as bytes are left,
+// and returns by how much. That an array is found empty and full in turn proves that a larger one would have
+// kept the objects; a stream that only comes, or only goes, gets nothing, and so strands nothing. Preconditions:
+// the class's lock is held.
+func (g *group) stretch(k *cache, c units.ClassID, over uint32) uint32 {
+	size := uint64(sizeclass.Size(c))
+	n := uint32(min(uint64(max(k.capacity, over)), uint64(k.max-k.capacity), atomic.LoadUint64(&g.spare)/size))
+	if n == 0 || !g.pay(uint64(n)*size) {
+		k.wanted += over
+		return 0
+	}
+	k.capacity += n
+	return n
+}
+
+// relax takes capacity from a shard's class that it did not need since the last visit: as much as lay there unused, and
+// all of it when nobody came. It returns how many objects are to leave.
+func (g *group) relax(c units.ClassID) (n uint32, busy bool) {
+	k := &g.caches[c]
+	k.mu.Lock()
+	n, busy = k.low, k.hits+k.misses != k.moved
+	k.moved = k.hits + k.misses
+	cut := n
+	if !busy {
+		n, cut, k.dry = k.used, k.capacity, 0
+	}
+	// The objects leave after this; until then used may exceed nothing: capacity stays above it.
+	cut = min(cut, k.capacity-k.used)
+	k.capacity -= cut
+	k.low = k.used
+	k.mu.Unlock()
+	atomic.AddUint64(&g.spare, uint64(cut)*uint64(sizeclass.Size(c)))
+	return n, busy
 }
 
 // cut takes up to n objects, all freed by one domain, from the top of an array to give them back, and returns how
@@ -153,14 +206,12 @@ func (g *group) pop(k *cache, out []uintptr, n uint32) (got, from uint32) {
 	return got, from
 }
 
-// unneeded is how many objects of class c nobody took since the last call. moved adds up the objects that came
-// and went so far.
-func (g *group) unneeded(c units.ClassID, moved *uint64) uint32 {
+// unneeded is how many objects of class c nobody took since the last call.
+func (g *group) unneeded(c units.ClassID) uint32 {
 	k := &g.caches[c]
 	k.mu.Lock()
 	n := k.low
 	k.low = k.used
-	*moved += k.hits + k.misses
 	k.mu.Unlock()
 	return n
 }
@@ -172,7 +223,7 @@ func (g *group) extremes() (grow, shrink units.ClassID) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		k := &g.caches[c]
 		k.mu.Lock()
-		n := uint32(k.misses) - k.missed
+		n := k.wanted
 		if n > most && k.capacity < k.max {
 			most, grow = n, c
 		}
@@ -191,14 +242,22 @@ func (g *group) extremes() (grow, shrink units.ClassID) {
 func (g *group) grow(c units.ClassID) uint32 {
 	k, info := &g.caches[c], sizeclass.Of(c)
 	k.mu.Lock()
-	n := uint32(min(uint64(k.max-k.capacity), uint64(info.Batch), g.spare/uint64(info.Size)))
+	n := uint32(min(uint64(k.max-k.capacity), uint64(info.Batch), atomic.LoadUint64(&g.spare)/uint64(info.Size)))
+	if n > 0 && !g.pay(uint64(n)*uint64(info.Size)) {
+		n = 0
+	}
 	k.capacity += n
 	if n > 0 {
-		k.missed = uint32(k.misses) // it had its turn
+		k.wanted = 0 // it had its turn
 	}
 	k.mu.Unlock()
-	g.spare -= uint64(n) * uint64(info.Size)
 	return n
+}
+
+// pay takes bytes of capacity; false if there are not so many.
+func (g *group) pay(bytes uint64) bool {
+	spare := atomic.LoadUint64(&g.spare)
+	return spare >= bytes && atomic.CompareAndSwapUint64(&g.spare, spare, spare-bytes)
 }
 
 // settle begins a new interval of misses.
@@ -206,7 +265,7 @@ func (g *group) settle() {
 	for c := range g.caches {
 		k := &g.caches[c]
 		k.mu.Lock()
-		k.missed = uint32(k.misses)
+		k.wanted = 0
 		k.mu.Unlock()
 	}
 }

@@ -38,7 +38,7 @@ func (t *Tier) Init() bool {
 	if !t.Central.Pages.NewMappedTable(&t.slots, uintptr(z.total())*8) {
 		return false
 	}
-	t.shared.init(z, t.slots.Base())
+	t.shared.init(z, t.slots.Base(), 0)
 	return true
 }
 
@@ -97,15 +97,10 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 }
 
 // Plunder gives back the objects of each class that the shared caches did not need since the last call.
-func (t *Tier) Plunder() { t.plunder(&t.shared) }
-
-// plunder gives back what group g did not need since the last call, and returns how many objects have come and
-// gone there so far.
-func (t *Tier) plunder(g *group) (moved uint64) {
+func (t *Tier) Plunder() {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		t.giveBack(g, c, g.unneeded(c, &moved))
+		t.giveBack(&t.shared, c, t.shared.unneeded(c))
 	}
-	return moved
 }
 
 // Drain gives back everything.
@@ -166,8 +161,8 @@ func (t *Tier) rebalance(g *group) {
 		}
 		// Bytes, not batches, are what is conserved: a batch of large objects pays for many of small ones.
 		info := sizeclass.Of(grow)
-		if g.spare < uint64(info.Size)*uint64(info.Batch) && shrink != 0 {
-			g.spare += t.shrink(g, shrink)
+		if atomic.LoadUint64(&g.spare) < uint64(info.Size)*uint64(info.Batch) && shrink != 0 {
+			atomic.AddUint64(&g.spare, t.shrink(g, shrink))
 		}
 		if g.grow(grow) == 0 && shrink == 0 {
 			break

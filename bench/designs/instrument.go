@@ -35,7 +35,7 @@ type Watcher interface {
 }
 
 // instruments that watch every run of every design.
-var instruments = []Instrument{tierMemory, vcpuMisses, pageHeap}
+var instruments = []Instrument{tierMemory, vcpuMisses, pageHeap, crossings, spanReturns}
 
 // lookEvery is how often the watchers look.
 const lookEvery = 250 * time.Millisecond

@@ -1,16 +1,101 @@
 package designs
 
 import (
+	"context"
 	"fmt"
 	"runtime"
+	"slices"
+	"time"
 
+	"github.com/vcmalloc/vcmalloc/bench/fleet"
 	"github.com/vcmalloc/vcmalloc/bench/lab"
+	"github.com/vcmalloc/vcmalloc/bench/proc"
+	"github.com/vcmalloc/vcmalloc/bench/report"
+	"github.com/vcmalloc/vcmalloc/bench/runner"
+	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
+	"github.com/vcmalloc/vcmalloc/bench/work"
 )
 
 // nuca is measured on a machine that is said to have two domains: with one, the design's layer is not there.
 var nuca = Design{
 	Name: "nuca", Features: "-all,+nuca", Title: "Table 5.1: NUCA-aware transfer caches",
 	Env: func(*lab.Lab) []string { return []string{"VCMALLOC_TOPOLOGY=" + halves(runtime.NumCPU())} },
+	Columns: []Column{
+		{"crossed share, %", beforeAfter(crossMetrics[0].Name)},
+		{"crossed objects, /s", beforeAfter(crossMetrics[1].Name)},
+	},
+	Cases: boundCases,
+	Finish: func(s *report.Suite) {
+		s.Notes = append(s.Notes,
+			"Crossed objects were handed out in another domain than the one that freed them; share of all that transfer caches and "+
+				"spans handed out again. What passes within one per-CPU cache is not counted (docs/telemetry.md).",
+			"Cases named bound have each thread bound to one CPU, in turn. The two domains are said, not there: a CPU of this machine pays "+
+				"nothing for a crossing, so throughput shows the layer's cost and not its gain; `bench nuca-sim` sizes the gain.")
+	},
+}
+
+// boundCases are producers and consumers on bound threads, and workloads whose threads are bound from outside.
+func boundCases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
+	seconds := lab.Pick(l.Size, 6, 4, 2)
+	out := []runner.Case{
+		domains(l, "hand-off within domains", "within", "4 pairs of a producer and a consumer, both on one CPU.", seconds),
+		domains(l, "hand-off across domains", "across", "4 pairs of a producer and a consumer on different CPUs: what is freed in one domain is "+
+			"needed in the other, whatever the allocator does.", seconds),
+	}
+	cases, err := fleet.Cases(l)
+	if err != nil {
+		return nil, err
+	}
+	more, err := work.Cases(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	shim, err := l.CC.Shared(ctx, "shim_bind.c", "-ldl")
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range slices.Concat(cases, more) {
+		if !slices.Contains([]string{"synthetic fleet", "redis, mixed", "pipeline", "key-value"}, c.Name) {
+			continue
+		}
+		c.Name += ", bound"
+		run := c.Run
+		c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
+			s.Preload = shim + ":" + s.Preload
+			return run(ctx, s)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func domains(l *lab.Lab, name, mode, about string, seconds int) runner.Case {
+	var binary string
+	return runner.Case{
+		Name: name, About: about, Cost: time.Duration(seconds) * time.Second,
+		Metrics: append([]runner.Metric{{Name: work.Throughput, Unit: "op/s", Direction: stat.Higher, Main: true}}, l.SystemMetrics()...),
+		Prepare: func(ctx context.Context) (err error) {
+			binary, err = l.CC.Program(ctx, "domains.cc")
+			return err
+		},
+		Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			res, err := l.Launch.Run(ctx, proc.Command{
+				Argv: []string{binary, mode, fmt.Sprint(seconds), "4"}, Subject: s, Sample: 100 * time.Millisecond,
+			})
+			if err != nil {
+				return runner.Sample{}, err
+			}
+			f, err := lab.Figures(res.Stdout)
+			if err != nil {
+				return runner.Sample{}, err
+			}
+			lab.Account(f, res)
+			return runner.Sample{Figures: f, Line: lab.Line(res)}, nil
+		},
+	}
 }
 
 // halves splits n CPUs into two domains, in the notation of VCMALLOC_TOPOLOGY.

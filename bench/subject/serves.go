@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -27,7 +28,8 @@ func (s Subject) Serves(ctx context.Context, program string, args ...string) err
 	if !ok {
 		return nil
 	}
-	if s.Preload != "" && !sameFile(to, s.Preload) {
+	own := s.Preload[strings.LastIndexByte(s.Preload, ':')+1:] // a shim may stand before it
+	if own != "" && !sameFile(to, own) {
 		return fmt.Errorf("%s under %s takes malloc from %s", program, s.Name, to)
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 // Subject is one allocator in one configuration. The zero value is not valid.
 type Subject struct {
 	Name    string   `json:"name"`
-	Preload string   `json:"preload,omitempty"` // absolute path
+	Preload string   `json:"preload,omitempty"` // absolute path, or several with colons between: the allocator is the last
 	Env     []string `json:"env,omitempty"`     // NAME=value
 	About   string   `json:"about,omitempty"`   // package and version, or features
 }
