@@ -72,6 +72,7 @@ vcm_go_\name:
 	entry	fork_child
 	entry	background
 	entry	trim
+	entry	release
 	entry	use_locks
 	entry	exit
 	entry	stats

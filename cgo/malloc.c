@@ -156,3 +156,14 @@ EXPORT int malloc_trim(size_t pad)
 	vcm_leave();
 	return released > 0;
 }
+
+EXPORT size_t vcmalloc_release(size_t bytes)
+{
+	int saved = errno;
+	uintptr_t released = 0;
+	if (!vcm_enter())
+		released = vcm_go_release(bytes);
+	vcm_leave();
+	errno = saved;
+	return released;
+}

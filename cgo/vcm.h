@@ -81,6 +81,7 @@ HIDDEN void vcm_go_fork_begin(uintptr_t own), vcm_go_fork_parent(void), vcm_go_f
 HIDDEN void vcm_go_background(void);
 HIDDEN void vcm_go_use_locks(void);
 HIDDEN uintptr_t vcm_go_trim(void);
+HIDDEN uintptr_t vcm_go_release(size_t);
 HIDDEN void vcm_go_exit(void);
 HIDDEN uintptr_t vcm_go_stats(struct vcm_stats_request *);
 

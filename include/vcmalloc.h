@@ -35,6 +35,12 @@ int vcmalloc_get_stats(struct vcmalloc_stats *stats);
  * set VCMALLOC_BACKGROUND=0 because they may have no thread beside their own; call it about once a second. */
 void vcmalloc_background(void);
 
+/* Returns at least `bytes` bytes of free memory to the system, or what there is: free hugepages first, then free
+ * pages of hugepages in use. Memory in the caches stays (malloc_trim empties these too). Returns how many bytes this
+ * call returned; what it returned beyond `bytes` counts for the next call, so that calls in a loop give a rate. At
+ * most 1 GiB a call. Keeps errno. */
+size_t vcmalloc_release(size_t bytes);
+
 #ifdef __cplusplus
 }
 

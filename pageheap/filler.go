@@ -48,6 +48,9 @@ func (f *filler) get(n, align, set uint32) (first units.PageID, zeroed, ok bool)
 	return units.NoPage, false, false
 }
 
+// inUse is how many pages are handed out.
+func (f *filler) inUse() uint32 { return uint32(uint64(f.huge)*uint64(perHuge) - f.free - f.released) }
+
 // take marks free pages as used and counts them; the caller relinks.
 func (f *filler) take(t *tracker, i, n uint32) (zeroed bool) {
 	released, zeroed := t.mark(i, n)

@@ -32,9 +32,15 @@ type Heap struct {
 
 	small, large uint64 // pages in spans
 
-	// Background's memory: when it last ran, and thousandths (1/1024) of hugepages it still owes.
-	lastBackground int64
-	owed           uint32
+	// Background's memory: when it last ran, what was in use, and the fractions of hugepages and pages (in
+	// 1/1024) that it still owes.
+	lastBackground  int64
+	hugeDemand      demand
+	pageDemand      demand
+	owed, owedPages uint32
+	credit          units.Bytes // released beyond what ReleaseAtLeast was asked for
+
+	limits limits
 
 	allocated, freed uint64 // spans
 	hugeGrown        uint64 // hugepages
@@ -63,6 +69,7 @@ func (h *Heap) Init(o Options) bool {
 	if h.maxBytes == 0 {
 		h.maxBytes = ^units.Bytes(0)
 	}
+	h.limits = limits{soft: unlimited, hard: unlimited}
 	return true
 }
 
@@ -107,7 +114,14 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	}
 	h.allocated++
 	*h.inSpans(c) += uint64(n)
+	h.note()
+	over := h.backedPages() > h.limits.soft
 	h.mu.Unlock()
+	if over && !h.enforce() {
+		h.undo(g.first, uint32(n), c)
+		h.spans.Delete(id)
+		return 0, false
+	}
 	if g.earned {
 		h.space.AskHuge(g.first.Huge())
 	}
@@ -197,6 +211,7 @@ func (h *Heap) FreeBatch(ids []units.SpanID) {
 		limbo = h.give(s.First, uint32(s.Pages), limbo)
 	}
 	h.freed += uint64(len(ids))
+	h.note()
 	h.mu.Unlock()
 	h.spans.DeleteAll(ids)
 	h.releaseLimbo(limbo)

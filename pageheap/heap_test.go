@@ -66,7 +66,7 @@ func TestZeroHeapRefuses(t *testing.T) {
 	if id, _ := h.Alloc(1, 0, 1); id != 0 {
 		t.Fatal("memory without a window")
 	}
-	if h.Release(^units.Bytes(0), true) != 0 || h.Background(1) != 0 || h.SpanOf(4096) != 0 {
+	if h.Release(^units.Bytes(0), true) != 0 || h.Background(1, Calm) != 0 || h.SpanOf(4096) != 0 {
 		t.Fatal("a zero heap has something")
 	}
 }
@@ -261,10 +261,10 @@ func TestBackgroundReturnsUnusedHugepagesWithinAMinute(t *testing.T) {
 	h := newHeap(t, Options{})
 	h.Free(must(t, h, 64*pagesOf))
 	now := int64(1e9)
-	h.Background(now)
+	h.Background(now, Calm)
 	for range 60 {
 		now += 1e9
-		h.Background(now)
+		h.Background(now, Calm)
 		checkHeap(t, h)
 	}
 	if st := checkHeap(t, h); st.Cache > 1*units.HugePageSize || st.Released < 63*units.HugePageSize {
@@ -276,7 +276,7 @@ func TestBackgroundKeepsWhatIsUsedAgain(t *testing.T) {
 	h := newHeap(t, Options{})
 	for now := int64(1); now < 60; now++ {
 		h.Free(must(t, h, 64*pagesOf))
-		h.Background(now * 1e9)
+		h.Background(now*1e9, Calm)
 	}
 	if st := checkHeap(t, h); st.Cache != 64*units.HugePageSize {
 		t.Fatalf("%+v", st)

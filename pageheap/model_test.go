@@ -112,7 +112,7 @@ func (m *model) do(op, v int) {
 		}
 	case opBackground:
 		m.clock += int64(v) << 19
-		if m.h.Background(m.clock) > 0 {
+		if m.h.Background(m.clock, Calm) > 0 {
 			m.ops[op]++
 		}
 	case opFail:

@@ -46,3 +46,29 @@ func decay(low, owed uint32, elapsed int64) (n, rest uint32) {
 	n = uint32(min(out/owedUnit, uint64(low)))
 	return n, uint32(out % owedUnit)
 }
+
+// halfUsed is how many pages of a hugepage may be in use for Background to break it: it then gives back at least
+// as much as it keeps. Dense hugepages are worth more whole than their few free pages.
+const halfUsed = perHuge / 2
+
+// Thresholds of Pressed, in percent.
+const (
+	hurryUsed, alarmUsed   = 85, 95 // of a control group's limit in use
+	hurryStall, alarmStall = 10, 40 // of the time some task waited for memory
+)
+
+// Pressed is how urgently memory is wanted when a control group holds used of limit bytes (0: no limit) and tasks
+// stall for the given percentage of time.
+func Pressed(limit, used units.Bytes, stall uint32) Urgency {
+	percent := units.Bytes(0)
+	if limit != 0 {
+		percent = min(used, limit<<1) / (limit/100 + 1)
+	}
+	switch {
+	case percent >= alarmUsed || stall >= alarmStall:
+		return Alarm
+	case percent >= hurryUsed || stall >= hurryStall:
+		return Hurry
+	}
+	return Calm
+}

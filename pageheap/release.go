@@ -20,26 +20,90 @@ const (
 func (h *Heap) Release(max units.Bytes, hard bool) units.Bytes {
 	done := h.releaseCache(max)
 	if hard && done < max {
-		done += h.subrelease(max - done)
+		done += h.subrelease(max-done, ranks)
 	}
 	return done
 }
 
-// Background gives back part of the free hugepages that nobody wanted since the last call, and returns how
-// many bytes. now is a clock in nanoseconds. Call it every few seconds at most; one thread at a time.
-func (h *Heap) Background(now int64) units.Bytes {
+// ReleaseAtLeast is Release for callers who ask again and again for a rate: what one call gave back beyond max,
+// a hugepage's or a tracker's rest, is taken off the next.
+func (h *Heap) ReleaseAtLeast(max units.Bytes, hard bool) units.Bytes {
 	h.mu.Lock()
-	n := uint32(0)
-	if h.lastBackground != 0 {
-		n, h.owed = decay(h.cache.low, h.owed, now-h.lastBackground)
-	}
-	h.lastBackground = now
-	h.cache.low = h.cache.backed
+	credit := min(h.credit, max)
+	h.credit -= credit
 	h.mu.Unlock()
-	if n == 0 {
+	if credit == max {
 		return 0
 	}
-	return h.releaseCache(units.Bytes(n) << units.HugePageShift)
+	done := h.Release(max-credit, hard)
+	if done > max-credit {
+		h.mu.Lock()
+		h.credit += done - (max - credit)
+		h.mu.Unlock()
+	}
+	return done
+}
+
+// Urgency is how much the system wants memory back.
+type Urgency uint32
+
+const (
+	Calm  Urgency = iota // what is unused goes back over half a minute
+	Hurry                // all that is unused goes back at once
+	Alarm                // all that is free goes back, whole hugepages broken for it
+)
+
+// Background gives back part of the memory that nobody is expected to want soon, and returns how many bytes. now
+// is a clock in nanoseconds. Call it about once a second; one thread at a time.
+//
+// Free hugepages go first: half of those that stayed unused goes back each 5 s, except what demand came back to
+// in the last 5 minutes. Then hugepages at most half used are broken, for pages beyond that and beyond the
+// greatest demand of the last 30 s, at the same rate.
+func (h *Heap) Background(now int64, u Urgency) (done units.Bytes) {
+	if u == Alarm {
+		return h.Release(^units.Bytes(0), true)
+	}
+	whole, pages := h.unwanted(now, u)
+	if whole != 0 {
+		done = h.releaseCache(units.Bytes(whole) << units.HugePageShift)
+	}
+	if pages != 0 {
+		done += h.subrelease(units.Bytes(pages)<<units.PageShift, intact+halfUsed>>rankShift)
+	}
+	return done
+}
+
+// unwanted is how many free hugepages, and how many free pages of hugepages in use, are to be released now.
+func (h *Heap) unwanted(now int64, u Urgency) (whole, pages uint32) {
+	h.mu.Lock()
+	h.hugeDemand.advance(now)
+	h.pageDemand.advance(now)
+	inUse, free := h.filler.inUse(), uint32(min(h.filler.free, 1<<31))
+	if u == Hurry {
+		whole, pages = h.cache.backed, surplus(free, inUse, 0)
+	} else if h.lastBackground != 0 {
+		elapsed := now - h.lastBackground
+		whole = min(h.cache.low, surplus(h.cache.backed, h.hugeInUse(), h.hugeDemand.recurring()))
+		whole, h.owed = decay(whole, h.owed, elapsed)
+		pages = surplus(free, inUse, max(h.pageDemand.recently(), h.pageDemand.recurring()))
+		pages, h.owedPages = decay(pages, h.owedPages, elapsed)
+	}
+	h.lastBackground = now
+	h.limits.stuck = false
+	h.cache.low = h.cache.backed
+	h.mu.Unlock()
+	return whole, pages
+}
+
+// hugeInUse is how many hugepages hold spans. Caller holds mu.
+func (h *Heap) hugeInUse() uint32 {
+	return uint32(h.hugeGrown) - h.pendingCount - h.cache.backed - h.cache.unbacked - h.cache.limbo
+}
+
+// note takes down what is in use, after a change. Caller holds mu.
+func (h *Heap) note() {
+	h.hugeDemand.note(h.hugeInUse())
+	h.pageDemand.note(h.filler.inUse())
 }
 
 // releaseCache releases free hugepages, from the window's end down.
@@ -97,6 +161,7 @@ func (h *Heap) releaseLimbo(limbo uint32) {
 const (
 	rankShift = 2 // used pages that make no difference: fewer than 4
 	ranks     = 2 * units.PagesPerHuge >> rankShift
+	intact    = ranks / 2 // first rank of those that were never broken
 )
 
 // rank is the place of t in that order, and free what it has to release; 0 pages if nothing.
@@ -106,15 +171,15 @@ func (t *tracker) rank() (rank, free uint32) {
 	}
 	rank = uint32(t.usedPages) >> rankShift
 	if t.releasedPages == 0 {
-		rank += ranks / 2
+		rank += intact
 	}
 	return rank, perHuge - uint32(t.usedPages) - uint32(t.releasedPages)
 }
 
-// subrelease releases free pages of the filler's hugepages. One pass counts how far down the order max
-// reaches; a second releases all that ranks before that, a third as much of the last rank as is needed.
-func (h *Heap) subrelease(max units.Bytes) (done units.Bytes) {
-	last := h.lastRank(max)
+// subrelease releases free pages of the filler's hugepages of a rank below end. One pass counts how far down the
+// order max reaches; a second releases all that ranks before that, a third as much of the last rank as is needed.
+func (h *Heap) subrelease(max units.Bytes, end uint32) (done units.Bytes) {
+	last := min(h.lastRank(max), end-1)
 	failures := 0
 	for pass := uint32(0); pass < 2; pass++ {
 		from, to := uint32(0), last

@@ -21,11 +21,23 @@ func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
 			ok = h.extendGrowing(s.First, uint32(s.Pages), uint32(n))
 		}
 	}
+	old := s.Pages
 	if ok {
-		h.large += uint64(n) - uint64(s.Pages)
+		h.large += uint64(n) - uint64(old)
 		s.Pages = n
+		h.note()
 	}
+	over := ok && h.backedPages() > h.limits.soft
 	h.mu.Unlock()
+	if over && !h.enforce() && n > old {
+		h.mu.Lock()
+		h.large -= uint64(n) - uint64(old)
+		s.Pages = old
+		limbo, ok = h.shrink(s.First, uint32(n), uint32(old)), false
+		h.limits.refused++
+		h.note()
+		h.mu.Unlock()
+	}
 	h.releaseLimbo(limbo)
 	return ok
 }

@@ -27,6 +27,8 @@ type Stats struct {
 	Released        uint64 // bytes given back to the system
 	MadviseFailures uint64 // refusals of the system to take memory back
 	LockContended   uint64 // acquisitions of the lock that had to wait
+	SoftHits        uint64 // times memory was released because of the soft limit
+	HardRefusals    uint64 // requests refused because of the hard limit
 }
 
 // Stats fills st.
@@ -54,6 +56,8 @@ func (h *Heap) stats(st *Stats) {
 		Released:        h.releasedBytes,
 		MadviseFailures: h.madviseFailures,
 		LockContended:   uint64(h.mu.Contended()),
+		SoftHits:        h.limits.softHits,
+		HardRefusals:    h.limits.refused,
 	}
 }
 

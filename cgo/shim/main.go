@@ -23,6 +23,7 @@ func main() {
 	cdoor.ForkChild(0)
 	cdoor.Background()
 	cdoor.Trim()
+	cdoor.Release(0)
 	cdoor.UseLocks()
 	cdoor.Exit()
 	cdoor.Stats(0)

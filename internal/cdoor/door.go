@@ -159,6 +159,11 @@ func ForkChild(own uintptr) { heap.Process.ForkChild(uint32(own)) }
 //go:noinline
 func Background() { heap.Process.Background(sys.Now()) }
 
+// Release returns about n bytes of free memory to the system and reports how many this call returned.
+//
+//go:noinline
+func Release(n uintptr) uintptr { return heap.Process.ReleaseBytes(n) }
+
 // Trim returns free memory to the system and reports how many bytes.
 //
 //go:noinline

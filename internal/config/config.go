@@ -52,7 +52,10 @@ type Config struct {
 	// BackgroundFrom is how many bytes the heap must have before the thread starts.
 	BackgroundFrom units.Bytes
 	StatsDir       uintptr // NUL-terminated path, 0 for none
-	Topology       uintptr // NUL-terminated, for topology.Override; 0 for none. The heap says what is wrong with it
+	// What the heap may have memory behind; 0: no limit. Unaware: control groups and stalls are not looked at.
+	SoftLimit, HardLimit units.Bytes
+	Unaware              bool
+	Topology             uintptr // NUL-terminated, for topology.Override; 0 for none. The heap says what is wrong with it
 }
 
 // Features is a set of designs.
@@ -122,6 +125,8 @@ func (c *Config) one(p uintptr, secure bool) {
 		}
 	case after(p, "BACKGROUND_FROM=") != 0:
 		c.BackgroundFrom = size(p, after(p, "BACKGROUND_FROM="), c.BackgroundFrom)
+	case after(p, "LIMIT=") != 0:
+		c.limit(p, after(p, "LIMIT="))
 	case after(p, "PERCPU_LIMIT=") != 0:
 		n := size(p, after(p, "PERCPU_LIMIT="), c.PerCPULimit)
 		if n != 0 && (n < units.MaxSmall || n > 1<<30) {
@@ -256,9 +261,45 @@ func feature(p uintptr) (Features, uintptr) {
 	return 0, 0
 }
 
+// limit reads auto, none, or one or two sizes: SOFT or SOFT,HARD.
+func (c *Config) limit(name, v uintptr) {
+	switch {
+	case is(v, "auto"):
+		c.SoftLimit, c.HardLimit, c.Unaware = 0, 0, false
+		return
+	case is(v, "none"):
+		c.SoftLimit, c.HardLimit, c.Unaware = 0, 0, true
+		return
+	}
+	soft, end, ok := number(v)
+	hard := units.Bytes(0)
+	if ok && sys.Byte(end) == ',' {
+		hard, end, ok = number(end + 1)
+		ok = ok && hard >= max(soft, leastLimit)
+	}
+	if !ok || sys.Byte(end) != 0 || soft < leastLimit {
+		bad(name, "use auto, none, SOFT or SOFT,HARD: sizes such as 512m,1g, of at least 8m, SOFT not above HARD")
+		return
+	}
+	c.SoftLimit, c.HardLimit = soft, hard
+}
+
+// leastLimit: tables and per-CPU caches alone need a few MiB.
+const leastLimit = 8 << 20
+
 // size reads a byte count with an optional suffix k, m or g; on nonsense it says so and returns old.
 func size(name, v uintptr, old units.Bytes) units.Bytes {
-	n, digits := uintptr(0), 0
+	n, end, ok := number(v)
+	if !ok || sys.Byte(end) != 0 {
+		bad(name, "use a number of bytes, such as 1572864, 1536k or 64m")
+		return old
+	}
+	return n
+}
+
+// number reads a byte count with an optional suffix, and where it ends.
+func number(v uintptr) (n units.Bytes, end uintptr, ok bool) {
+	digits := 0
 	for ; ; v++ {
 		d := sys.Byte(v) - '0'
 		if d > 9 {
@@ -281,11 +322,7 @@ func size(name, v uintptr, old units.Bytes) units.Bytes {
 	if shift > 0 {
 		v++
 	}
-	if digits == 0 || sys.Byte(v) != 0 || n<<shift>>shift != n {
-		bad(name, "use a number of bytes, such as 1572864, 1536k or 64m")
-		return old
-	}
-	return n << shift
+	return n << shift, v, digits > 0 && digits <= 15 && n<<shift>>shift == n
 }
 
 // after is the address behind prefix if the text at p begins with it, else 0.

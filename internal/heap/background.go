@@ -63,7 +63,7 @@ func (h *Heap) due(now int64) {
 		h.Front.DrainIdle()
 		h.Front.Balance()
 	}
-	h.pages().Background(now)
+	h.pages().Background(now/t.nanos*1e9, h.urgency())
 	h.publish(now)
 }
 

@@ -22,7 +22,8 @@ type Heap struct {
 	checking  config.Check
 	marker    uint64 // of free small objects
 	published publisher
-	divided   bool // the machine's topology is known
+	awareness awareness // of the memory that the system has left
+	divided   bool      // the machine's topology is known
 
 	// Front is the first tier; each tier holds the next.
 	Front percpu.Cache
@@ -37,6 +38,7 @@ type Options struct {
 	Seed    uint64 // of the choice of addresses
 	PerCPU  percpu.Options
 	MaxHeap units.Bytes // what the heap may take from the system; 0: what there is
+	SysRoot uintptr     // NUL-terminated path before /proc and /sys; 0: the system's own
 }
 
 // Init makes a zero Heap ready. It reports false when the system has no address range or memory for it.
@@ -55,6 +57,8 @@ func (h *Heap) Init(o *Options) bool {
 	}) {
 		return false
 	}
+	h.pages().SetLimits(c.SoftLimit, c.HardLimit)
+	h.awareness.root, h.awareness.off = o.SysRoot, c.Unaware
 	if !h.side.init(h.pages()) {
 		return false
 	}
@@ -120,6 +124,9 @@ func (h *Heap) AllocClass(c units.ClassID) uintptr {
 	}
 	p := h.Front.Alloc(c)
 	h.leave(g)
+	if p == 0 {
+		p = h.allocRefused(c)
+	}
 	if p != 0 {
 		unmark(p)
 	}
@@ -150,6 +157,19 @@ func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	if g < 0 {
 		return h.side.alloc(size, max(align, units.PageSize)), false
 	}
+	p, zeroed = h.large(size, align)
+	h.leave(g)
+	if p == 0 && h.reclaim() {
+		if g = h.enter(); g >= 0 {
+			p, zeroed = h.large(size, align)
+			h.leave(g)
+		}
+	}
+	return p, zeroed
+}
+
+// large is Large for callers inside the gate.
+func (h *Heap) large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	n := max(units.PagesFor(size), 1)
 	var id units.SpanID
 	if align <= units.PageSize {
@@ -157,11 +177,10 @@ func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	} else {
 		id, zeroed = h.pages().AllocAligned(n, units.PagesFor(align))
 	}
-	if id != 0 {
-		p = h.pages().Addr(id)
+	if id == 0 {
+		return 0, false
 	}
-	h.leave(g)
-	return p, zeroed
+	return h.pages().Addr(id), zeroed
 }
 
 // Zeroed returns size bytes aligned to 16, or 0. zeroed says that they are known to read as zero; otherwise the

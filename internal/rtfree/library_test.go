@@ -13,7 +13,7 @@ const module = "github.com/vcmalloc/vcmalloc/"
 // corePackages are the packages that C runs without the Go runtime. A package that isn't written yet is skipped.
 var corePackages = []string{
 	"internal/sys", "internal/units", "internal/vm", "internal/sizeclass", "internal/pagemap", "internal/span",
-	"internal/heap", "internal/config", "internal/cdoor", "percpu", "transfer", "centralfreelist", "pageheap", "topology", "telemetry/block",
+	"internal/heap", "internal/config", "internal/pressure", "internal/cdoor", "percpu", "transfer", "centralfreelist", "pageheap", "topology", "telemetry/block",
 }
 
 // TestLibraryIsRuntimeFree checks what `make` built: go.o, and the library linked from it before stripping.
