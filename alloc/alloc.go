@@ -31,6 +31,9 @@ func mallocSlow(size uintptr) (unsafe.Pointer, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
+	if hooks.Load() != 0 {
+		return hooked(size, 1, "")
+	}
 	if c := sizeclass.ForMalloc(size); c != 0 {
 		return pointer(allocClass(c))
 	}
@@ -67,13 +70,18 @@ func freeMarked(c units.ClassID, p uintptr) {
 
 // freeSlow is Free for objects whose spans are longer than a page, large ones, and pointers that are none.
 func freeSlow(p unsafe.Pointer) {
-	if p == nil || start() != nil {
+	if p == nil || start() != nil || hooks.Load() != 0 && unhook(p) {
 		return
 	}
+	freePlain(p)
+	refresh()
+}
+
+// freePlain frees what no hook knows. Preconditions: start succeeded.
+func freePlain(p unsafe.Pointer) {
 	v := procPin()
 	core.FreeOn(units.VCPU(v), uintptr(p), heap.CallFree)
 	procUnpin()
-	refresh()
 }
 
 // Calloc returns memory for n objects of size bytes each, zeroed.
@@ -97,6 +105,13 @@ func Zeroed(size uintptr) (unsafe.Pointer, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
+	if hooks.Load() != 0 {
+		p, err := hooked(size, 1, "")
+		if err == nil {
+			sys.Zero(uintptr(p), size)
+		}
+		return p, err
+	}
 	p, zeroed := allocLarge(size, 1)
 	if p != 0 && !zeroed { // outside the pin: clearing may take long
 		sys.Zero(p, size)
@@ -119,6 +134,9 @@ func AlignedAlloc(size, align uintptr) (unsafe.Pointer, error) {
 	}
 	if err := start(); err != nil {
 		return nil, err
+	}
+	if hooks.Load() != 0 {
+		return hooked(size, align, "")
 	}
 	if c != 0 {
 		return pointer(allocClass(c))
@@ -147,6 +165,14 @@ func AlignedRealloc(p unsafe.Pointer, size, align uintptr) (unsafe.Pointer, erro
 		return nil, err
 	}
 	old := UsableSize(p)
+	if _, special := known(p); special { // it has a place of its own
+		q, err := AlignedAlloc(size, align)
+		if err == nil {
+			sys.Copy(uintptr(q), uintptr(p), min(old, size))
+			Free(p)
+		}
+		return q, err
+	}
 	if uintptr(p)&(align-1) == 0 || old == 0 { // 0: no object, which is reported here
 		procPin()
 		n, done := core.ResizeInPlace(uintptr(p), size, heap.CallRealloc)
@@ -171,6 +197,13 @@ func FreeSized(p unsafe.Pointer, size uintptr) {
 	if p == nil || start() != nil {
 		return
 	}
+	if hooks.Load() != 0 {
+		if _, special := known(p); special {
+			debugMismatch(p, size)
+			Free(p)
+			return
+		}
+	}
 	procPin()
 	ok := core.SizeFits(uintptr(p), size, 0, false, heap.CallFreeSized)
 	procUnpin()
@@ -185,5 +218,21 @@ func UsableSize(p unsafe.Pointer) uintptr {
 	if p == nil || start() != nil {
 		return 0
 	}
+	if hooks.Load() != 0 {
+		if n, ok := known(p); ok {
+			return n
+		}
+	}
 	return core.Usable(uintptr(p))
+}
+
+// Owns reports whether p points into memory of this package: an object, live or free, or what lies between.
+func Owns(p unsafe.Pointer) bool {
+	if p == nil || start() != nil {
+		return false
+	}
+	if _, ok := known(p); ok {
+		return true
+	}
+	return core.Contains(uintptr(p))
 }

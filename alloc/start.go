@@ -31,7 +31,12 @@ var ready = sync.OnceValue(func() bool {
 		return false
 	}
 	background.off = !c.Background
-	if c.Check == config.CheckDefault {
+	switch {
+	case debugByTag:
+		debug.options.Quarantine = defaultQ
+		debug.objects = map[uintptr]*debugObject{}
+		hooks.Or(hookDebug)
+	case c.Check == config.CheckDefault:
 		openDoor()
 	}
 	return true

@@ -2,9 +2,9 @@ package alloc
 
 import "github.com/vcmalloc/vcmalloc/internal/heap"
 
-// ReleaseMemory returns free memory to the system, as much as there is, and reports how many bytes. Address
-// ranges stay the heap's: what may still be pointed to reads as zero, it never faults.
-func ReleaseMemory() (n uintptr) {
+// ReleaseOSMemory returns free memory to the system, as much as there is, and reports how many bytes. Address
+// ranges stay the heap's (MADV_DONTNEED): what may still be pointed to reads as zero, it never faults.
+func ReleaseOSMemory() (n uintptr) {
 	if start() != nil {
 		return 0
 	}
@@ -19,17 +19,23 @@ func ReleaseMemory() (n uintptr) {
 	}
 }
 
-// Stats tells where the memory is, in bytes.
+// Stats tells where the memory is, in bytes. When nobody allocates, Mapped = Usable + Slack + Cached + Free +
+// Released; Metadata is mapped besides.
 type Stats struct {
-	Mapped   uintptr // address space handed out to the heap
-	InUse    uintptr // objects in the program's hands, rounded up to size classes and pages
-	Cached   uintptr // free objects in caches and spans
-	Free     uintptr // free pages that have memory
-	Released uintptr // free pages that have none
-	Metadata uintptr // mapped besides, for tables
+	Requested uintptr // what the program asked for, of what it holds: estimated by samples, Usable without any
+	Usable    uintptr // objects in the program's hands, rounded up to size classes and pages
+	Mapped    uintptr // address space handed out to the heap
+	Resident  uintptr // of Mapped, what has memory; of Metadata, all: an upper bound, what was never touched has none
+	Slack     uintptr // tails of spans that hold no object
+	Cached    uintptr // free objects in caches and spans
+	Free      uintptr // free pages that have memory
+	Released  uintptr // free pages that have none
+	Metadata  uintptr // mapped besides, for tables
+	Objects   uint64  // in the program's hands
+	Misses    uint64  // calls that a P's cache could not serve
 }
 
-// ReadStats reads the counters.
+// ReadStats reads the counters: some 50 us, during which the goroutine is pinned.
 func ReadStats() Stats {
 	if start() != nil {
 		return Stats{}
@@ -38,8 +44,27 @@ func ReadStats() Stats {
 	procPin()
 	core.Stats(&s)
 	procUnpin()
-	return Stats{
-		Mapped: s.Mapped, InUse: s.Used + s.Large, Cached: s.PerCPU + s.Transfer + s.Central,
+	out := Stats{
+		Usable: s.Used + s.Large, Mapped: s.Mapped, Slack: s.Slack, Cached: s.PerCPU + s.Transfer + s.Central,
 		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,
+		Objects: s.UsedObjects + s.LargeObjects, Misses: s.Underflows + s.Overflows,
 	}
+	out.Resident = out.Mapped - out.Released + out.Metadata
+	out.Requested = uintptr(float64(out.Usable) * sampler.density())
+	return out
+}
+
+// density is the share of usable bytes that were asked for, as far as samples tell; 1 without any.
+func (s *samplerState) density() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked, usable := 0.0, 0.0
+	for _, o := range s.live {
+		asked += o.weight * float64(o.size)
+		usable += o.weight * float64(RoundSize(o.size))
+	}
+	if usable == 0 {
+		return 1
+	}
+	return asked / usable
 }

@@ -98,6 +98,9 @@ func (h *Heap) divide(override uintptr) {
 // fits units.Pages.
 const maxRequest units.Bytes = 1 << 44
 
+// Contains reports whether p lies in memory that objects come from.
+func (h *Heap) Contains(p uintptr) bool { return h.pages().Contains(p) || h.side.contains(p) }
+
 // Addresses is what fast paths read to look a pointer up.
 func (h *Heap) Addresses() (a pageheap.Addresses) {
 	h.pages().Addresses(&a)

@@ -1,0 +1,301 @@
+package alloc
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+)
+
+// DebugOptions say how debug mode treats objects. The zero value is a good choice.
+type DebugOptions struct {
+	// Quarantine is how many bytes of freed objects are kept back, so that uses after free hit poison and not
+	// somebody's new object. 0: 16 MiB.
+	Quarantine int
+	// GoHeap takes objects from the Go heap, where the race detector and checkptr see accesses to them: neither
+	// looks at other memory. Use it with -race to find races on off-heap objects. Arenas are not concerned.
+	GoHeap bool
+	// OnReport gets what was found, in the goroutine that made the call. nil: the report is written on standard
+	// error and the process aborts.
+	OnReport func(Report)
+}
+
+// Report is a misuse of memory that debug mode found.
+type Report struct {
+	Kind      string // "double free", "use after free", "overflow", "interior pointer", "size mismatch", "leaked arena"
+	Detail    string
+	Address   uintptr
+	Size      uintptr
+	Allocated Stack
+	Freed     Stack // if it was freed
+	Now       Stack // of the call that found it
+}
+
+// String is one line, then the stacks.
+func (r Report) String() string {
+	s := fmt.Sprintf("vcmalloc: %s: object of %d bytes at %#x: %s\n", r.Kind, r.Size, r.Address, r.Detail)
+	for _, part := range []struct {
+		title string
+		stack Stack
+	}{{"found at", r.Now}, {"allocated at", r.Allocated}, {"freed at", r.Freed}} {
+		if len(part.stack) > 0 {
+			s += "  " + part.title + "\n" + part.stack.String()
+		}
+	}
+	return s
+}
+
+const (
+	fresh     = 0xcd // what new objects are filled with
+	poison    = 0xdd // and freed ones
+	redzone   = 0xfa // and the bytes behind an object
+	redBytes  = 32
+	defaultQ  = 16 << 20
+	poisonCap = 1 << 20 // of an object that is checked and filled: longer ones would make programs crawl
+)
+
+// debugObject is what debug mode remembers of an object, from its allocation until it leaves the quarantine.
+type debugObject struct {
+	at, size         uintptr
+	allocated, freed Stack
+	tag              string
+	when             time.Time
+	goHeap           []uint64 // its memory, with DebugOptions.GoHeap
+}
+
+var debug struct {
+	mu         sync.Mutex
+	options    DebugOptions
+	objects    map[uintptr]*debugObject
+	quarantine []*debugObject // oldest first
+	held       int            // bytes in it
+	guards     []guarded      // chunks of freed arenas
+}
+
+// EnableDebug turns debug mode on: every object is poisoned when it is freed and kept back for a while, has a red
+// zone behind it, and carries the stacks of its allocation and its free; arenas have guard pages. Call it first
+// thing in main or TestMain, or build with the tag vcmdebug. Objects allocated before are served as usual. There
+// is no way back.
+func EnableDebug(o DebugOptions) error {
+	if err := start(); err != nil {
+		return err
+	}
+	if o.Quarantine == 0 {
+		o.Quarantine = defaultQ
+	}
+	debug.mu.Lock()
+	debug.options = o
+	if debug.objects == nil {
+		debug.objects = map[uintptr]*debugObject{}
+	}
+	debug.mu.Unlock()
+	hooks.Or(hookDebug)
+	door.small.Store(0)
+	door.grown.Store(0)
+	return nil
+}
+
+// DebugEnabled reports whether debug mode is on.
+func DebugEnabled() bool { return hooks.Load()&hookDebug != 0 }
+
+// debugMalloc makes an object with a red zone.
+func debugMalloc(size, align uintptr, tag string) (unsafe.Pointer, error) {
+	if size > maxRequest {
+		return nil, ErrOutOfMemory
+	}
+	o := &debugObject{size: size, allocated: callers(), tag: tag, when: time.Now()}
+	total := size + redBytes
+	if debug.options.GoHeap {
+		align = max(align, 16)
+		o.goHeap = make([]uint64, (total+align+7)/8)
+		o.at = (uintptr(unsafe.Pointer(unsafe.SliceData(o.goHeap))) + align - 1) &^ (align - 1)
+	} else {
+		p, err := plain(total, max(align, 1))
+		if err != nil {
+			return nil, err
+		}
+		o.at = uintptr(p)
+	}
+	paint(o.memory()[:min(size, poisonCap)], fresh)
+	paint(o.zone(), redzone)
+	debug.mu.Lock()
+	debug.objects[o.at] = o
+	debug.mu.Unlock()
+	return o.pointer(), nil
+}
+
+func (o *debugObject) pointer() unsafe.Pointer {
+	if o.goHeap != nil {
+		first := unsafe.Pointer(unsafe.SliceData(o.goHeap))
+		return unsafe.Add(first, o.at-uintptr(first))
+	}
+	return sys.At(o.at)
+}
+
+func (o *debugObject) memory() []byte { return unsafe.Slice((*byte)(o.pointer()), o.size) }
+func (o *debugObject) zone() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(o.pointer(), o.size)), redBytes)
+}
+
+func paint(b []byte, with byte) {
+	for i := range b {
+		b[i] = with
+	}
+}
+
+// differs is the index of the first byte of b that is not c; -1 if all are.
+func differs(b []byte, c byte) int {
+	for i := range b {
+		if b[i] != c {
+			return i
+		}
+	}
+	return -1
+}
+
+// debugFree frees p if debug mode knows it.
+func debugFree(p unsafe.Pointer) bool {
+	debug.mu.Lock()
+	o := debug.objects[uintptr(p)]
+	if o == nil {
+		r, bad := explainInterior(uintptr(p))
+		debug.mu.Unlock()
+		if bad {
+			report(r)
+		}
+		return bad
+	}
+	if o.freed != nil {
+		debug.mu.Unlock()
+		report(o.report("double free", "it is free already"))
+		return true
+	}
+	o.freed = callers()
+	debug.mu.Unlock()
+	if i := differs(o.zone(), redzone); i >= 0 {
+		report(o.report("overflow", fmt.Sprintf("byte %d behind its end was written", i)))
+	}
+	paint(o.memory()[:min(o.size, poisonCap)], poison)
+	debug.mu.Lock()
+	debug.quarantine = append(debug.quarantine, o)
+	debug.held += int(o.size) + redBytes
+	var leave []*debugObject
+	for len(debug.quarantine) > 0 && debug.held > debug.options.Quarantine {
+		old := debug.quarantine[0]
+		debug.quarantine = debug.quarantine[1:]
+		debug.held -= int(old.size) + redBytes
+		delete(debug.objects, old.at)
+		leave = append(leave, old)
+	}
+	debug.mu.Unlock()
+	for _, old := range leave {
+		old.leave()
+	}
+	return true
+}
+
+// leave ends an object's time in quarantine.
+func (o *debugObject) leave() {
+	if i := differs(o.memory()[:min(o.size, poisonCap)], poison); i >= 0 {
+		report(o.report("use after free", fmt.Sprintf("byte %d was written after it had been freed", i)))
+	}
+	if o.goHeap == nil {
+		freePlain(sys.At(o.at))
+	}
+}
+
+// FlushQuarantine checks and frees what debug mode keeps back, so that uses after free show now.
+func FlushQuarantine() {
+	debug.mu.Lock()
+	leave := debug.quarantine
+	debug.quarantine, debug.held = nil, 0
+	for _, o := range leave {
+		delete(debug.objects, o.at)
+	}
+	debug.mu.Unlock()
+	for _, o := range leave {
+		o.leave()
+	}
+}
+
+// explainInterior finds the object that p points into. Preconditions: debug.mu is held.
+func explainInterior(p uintptr) (Report, bool) {
+	for _, o := range debug.objects {
+		if p > o.at && p < o.at+max(o.size, 1) {
+			return o.report("interior pointer", fmt.Sprintf("what was freed lies %d bytes into it", p-o.at)), true
+		}
+	}
+	return Report{}, false
+}
+
+// debugSize is the size that was asked for live object p.
+func debugSize(p unsafe.Pointer) (uintptr, bool) {
+	debug.mu.Lock()
+	defer debug.mu.Unlock()
+	if o := debug.objects[uintptr(p)]; o != nil && o.freed == nil {
+		return o.size, true
+	}
+	return 0, false
+}
+
+// debugMismatch reports an object freed with a size it does not have.
+func debugMismatch(p unsafe.Pointer, size uintptr) {
+	debug.mu.Lock()
+	o := debug.objects[uintptr(p)]
+	debug.mu.Unlock()
+	if o != nil && o.freed == nil && o.size != size {
+		report(o.report("size mismatch", fmt.Sprintf("it was freed as one of %d bytes", size)))
+	}
+}
+
+func eachDebugObject(f func(*debugObject)) {
+	debug.mu.Lock()
+	defer debug.mu.Unlock()
+	for _, o := range debug.objects {
+		if o.freed == nil {
+			f(o)
+		}
+	}
+}
+
+// Describe says what debug mode knows of the memory at p: which object it lies in, live or freed, with the stacks.
+// It helps with the address of a fault in a freed arena. Empty if nothing is known.
+func Describe(p uintptr) string {
+	debug.mu.Lock()
+	defer debug.mu.Unlock()
+	for _, o := range debug.objects {
+		if p >= o.at && p < o.at+o.size+redBytes {
+			state := "live"
+			if o.freed != nil {
+				state = "freed"
+			}
+			return o.report(state, fmt.Sprintf("the address lies %d bytes into it", p-o.at)).String()
+		}
+	}
+	for i := range debug.guards {
+		if g := &debug.guards[i]; p >= g.c.at && p < g.c.end {
+			return Report{Kind: "freed arena", Detail: "the address lies in a chunk of it", Address: g.c.at, Size: g.c.end - g.c.at,
+				Allocated: g.allocated, Freed: g.freed, Now: nil}.String()
+		}
+	}
+	return ""
+}
+
+func (o *debugObject) report(kind, detail string) Report {
+	return Report{Kind: kind, Detail: detail, Address: o.at, Size: o.size, Allocated: o.allocated, Freed: o.freed, Now: callers()}
+}
+
+func report(r Report) {
+	debug.mu.Lock()
+	f := debug.options.OnReport
+	debug.mu.Unlock()
+	if f != nil {
+		f(r)
+		return
+	}
+	os.Stderr.WriteString(r.String())
+	sys.Abort()
+}

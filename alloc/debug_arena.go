@@ -1,0 +1,103 @@
+package alloc
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
+
+// arenaDebug is what debug mode adds to an arena; nil where it is off.
+type arenaDebug struct {
+	allocated Stack
+	cleanup   runtime.Cleanup
+}
+
+// guarded is a chunk of a freed arena that nobody may touch for a while.
+type guarded struct {
+	c                chunk
+	allocated, freed Stack
+}
+
+// debugArena watches a if debug mode is on: an arena that the collector finds unreachable and that was not freed
+// is reported, with the stack of its making.
+func debugArena(a *Arena) *arenaDebug {
+	if !DebugEnabled() {
+		return nil
+	}
+	d := &arenaDebug{allocated: callers()}
+	d.cleanup = runtime.AddCleanup(a, func(made Stack) {
+		report(Report{Kind: "leaked arena", Detail: "nobody refers to it any more, and Free was not called", Allocated: made})
+	}, d.allocated)
+	return d
+}
+
+// chunk makes a chunk of n bytes; in debug mode with a page behind it that can't be touched.
+func (d *arenaDebug) chunk(n uintptr) (chunk, error) {
+	if d == nil {
+		return allocChunk(n)
+	}
+	n = (n + units.PageSize - 1) &^ (units.PageSize - 1)
+	total := max(n+units.PageSize, units.MaxSmall+units.PageSize)
+	p, zeroed := allocLarge(total, 1)
+	if p == 0 {
+		return chunk{}, ErrOutOfMemory
+	}
+	if e := sys.Mprotect(p+n, total-n, sys.ProtNone); e != 0 {
+		freePlain(sys.At(p))
+		return chunk{}, fmt.Errorf("vcmalloc: no guard page: errno %d", e)
+	}
+	c := chunk{p, p + n, p + n}
+	if zeroed {
+		c.zeroed = p
+	}
+	return c, nil
+}
+
+// release gives a chunk back; in debug mode it is made untouchable and kept back for a while.
+func (d *arenaDebug) release(c chunk) {
+	if d == nil {
+		Free(sys.At(c.at))
+		return
+	}
+	sys.Mprotect(c.at, c.end-c.at, sys.ProtNone)
+	debug.mu.Lock()
+	debug.guards = append(debug.guards, guarded{c, d.allocated, callers()})
+	held := uintptr(0)
+	for _, g := range debug.guards {
+		held += g.c.end - g.c.at
+	}
+	var leave []guarded
+	for held > uintptr(debug.options.Quarantine) {
+		g := debug.guards[0]
+		debug.guards = debug.guards[1:]
+		held -= g.c.end - g.c.at
+		leave = append(leave, g)
+	}
+	debug.mu.Unlock()
+	for _, g := range leave {
+		total := UsableSize(sys.At(g.c.at))
+		sys.Mprotect(g.c.at, total, sys.ProtRead|sys.ProtWrite)
+		freePlain(sys.At(g.c.at))
+	}
+}
+
+// reset poisons what was handed out.
+func (d *arenaDebug) reset(a *Arena) {
+	if d == nil {
+		return
+	}
+	for i := range a.chunks {
+		c := &a.chunks[i]
+		paint(unsafe.Slice((*byte)(sys.At(c.at)), c.zeroed-c.at), poison)
+	}
+}
+
+// freed ends the watch.
+func (d *arenaDebug) freed() {
+	if d != nil {
+		d.cleanup.Stop()
+	}
+}
