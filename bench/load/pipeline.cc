@@ -1,10 +1,11 @@
 // The data pipeline: words of a text file counted in one process.
 //
-//	pipeline gen FILE MIB [SEED]     writes the text, and what is in it to FILE.sum
+//	pipeline gen FILE WORDS [SEED]   writes the text, and what is in it to FILE.sum
 //	pipeline count FILE THREADS      counts it and compares
 //
-// The text's words follow Zipf's law over a vocabulary of a million, of 3 to 20 letters (words past 15 letters do
-// not fit into a std::string itself and are allocated). Each thread reads its part of the file in chunks of 1 MiB,
+// The text's words follow Zipf's law over a vocabulary of a million, of 3 to 22 letters, 9 on average, so that 100
+// million are about 1 GB, as in the paper (one in eight is past 15 letters, does not fit into a std::string itself
+// and is allocated). Each thread reads its part of the file in chunks of 1 MiB,
 // makes a std::string of each word and counts it in a map of its own; the maps are merged at the end, and the
 // most frequent words sorted out.
 #include "common.h"
@@ -24,7 +25,7 @@ enum { VOCABULARY = 1000000, CHUNK = 1 << 20 };
 std::string word(uint64_t rank)
 {
 	uint64_t s = rank * 0x9e3779b97f4a7c15ull + 1;
-	size_t n = 3 + next_random(&s) % 18;
+	size_t n = 3 + std::min(next_random(&s) % 20, next_random(&s) % 20);
 	std::string w(n, 'a');
 	for (auto &c : w)
 		c = char('a' + next_random(&s) % 26);
@@ -44,25 +45,24 @@ struct Sum {
 	uint64_t words = 0, hash = 0;
 };
 
-int generate(const std::string &path, size_t mib, uint64_t seed)
+int generate(const std::string &path, uint64_t words, uint64_t seed)
 {
 	FILE *f = fopen(path.c_str(), "w");
 	check(f != nullptr, "can't write the text");
 	Sum sum;
-	size_t want = mib << 20, bytes = 0;
 	std::string line;
-	while (bytes < want) {
+	while (sum.words < words) {
 		line.clear();
-		for (int i = 0; i < 12; i++) {
+		for (int i = 0; i < 12 && sum.words < words; i++) {
 			// The inverse of the distribution function of 1/x on [1, VOCABULARY].
 			uint64_t rank = uint64_t(std::exp(next_unit(&seed) * std::log(double(VOCABULARY))));
 			std::string w = word(rank);
 			sum.words++;
 			sum.hash += hash_word(w);
 			line += w;
-			line += i == 11 ? '\n' : ' ';
+			line += i == 11 || sum.words == words ? '\n' : ' ';
 		}
-		bytes += fwrite(line.data(), 1, line.size(), f);
+		check(fwrite(line.data(), 1, line.size(), f) == line.size(), "writing the text");
 	}
 	check(fclose(f) == 0, "writing the text");
 	f = fopen((path + ".sum").c_str(), "w");
@@ -161,6 +161,6 @@ int main(int argc, char **argv)
 		return generate(argv[2], strtoull(argv[3], nullptr, 0), argc > 4 ? strtoull(argv[4], nullptr, 0) : 1);
 	if (argc == 4 && strcmp(argv[1], "count") == 0)
 		return count(argv[2], atoi(argv[3]));
-	fprintf(stderr, "usage: pipeline gen FILE MIB [SEED] | pipeline count FILE THREADS\n");
+	fprintf(stderr, "usage: pipeline gen FILE WORDS [SEED] | pipeline count FILE THREADS\n");
 	return 2;
 }

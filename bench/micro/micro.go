@@ -98,8 +98,8 @@ func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 	s := runner.Suite{
 		Name: "micro", Title: "Single operations",
 		About: "Each figure is a process of its own that times itself after a warm-up. An operation is a malloc and a free, " +
-			"or what the name says; one byte of each object is written. Threaded figures are the cost to a core: " +
-			"time x min(threads, cores) / operations. Batches have 10,000 live objects, fewer where that passes 256 MiB. " +
+			"or what the name says; one byte of each object is written. One thread's figures are processor time, the allocator's own threads " +
+			"included; those of several are the cost to a core: time x min(threads, cores) / operations. Batches have 10,000 live objects, fewer where that passes 256 MiB. " +
 			"The floor, an empty malloc and free through the PLT, is measured anew in each round of the pairs.",
 		Baseline: l.Baseline, Subjects: l.Subjects,
 	}

@@ -1,12 +1,20 @@
 package proc
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"math"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vcmalloc/vcmalloc/bench/cc"
 )
 
 func TestParseDone(t *testing.T) {
@@ -41,4 +49,50 @@ func TestMemoryAveragesLooks(t *testing.T) {
 	assert.Equal(t, 30.0, m.PeakRSS)
 	assert.Equal(t, 0.5, m.Coverage)
 	assert.True(t, math.IsNaN(summarise(nil).AvgRSS), "no look, no figure")
+}
+
+func TestAProgramThatEndsIsNotAwaited(t *testing.T) {
+	l := launcher(t)
+	ctx := context.Background()
+	never := func() error { return errors.New("no answer") }
+	for name, want := range map[string]string{"echo no memory >&2; exit 3": "sh: exit status 3: no memory", "kill -SEGV $$": "sh: killed by signal 11", "true": "ended at once"} {
+		p, err := l.Start(ctx, Command{Argv: []string{"sh", "-c", name}})
+		require.NoError(t, err)
+		start := time.Now()
+		assert.ErrorContains(t, p.Await(ctx, time.Minute, never), want)
+		assert.Less(t, time.Since(start), 30*time.Second)
+	}
+	p, err := l.Start(ctx, Command{Argv: []string{"sleep", "1000"}})
+	require.NoError(t, err)
+	assert.ErrorContains(t, p.Await(ctx, 30*time.Millisecond, never), "no answer")
+	assert.Error(t, syscall.Kill(p.PID, 0), "it is gone")
+}
+
+func TestCancellingLeavesNothingBehind(t *testing.T) {
+	l := launcher(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	p, err := l.Start(ctx, Command{Argv: []string{"sh", "-c", "sleep 1000 & echo $!; wait"}})
+	require.NoError(t, err)
+	var child int
+	require.Eventually(t, func() bool { c := descendants(p.PID); child = c[len(c)-1]; return child != p.PID }, 10*time.Second, time.Millisecond)
+	cancel()
+	_, err = p.Wait()
+	assert.Error(t, err)
+	assert.Eventually(t, func() bool { return syscall.Kill(child, 0) != nil || zombie(child) }, 10*time.Second, time.Millisecond, "its children too")
+}
+
+// zombie: ended, and waiting for an init that takes its time.
+func zombie(pid int) bool {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return bytes.Contains(b, []byte(") Z "))
+}
+
+func launcher(t *testing.T) *Launcher {
+	t.Helper()
+	c := cc.Compiler{Source: "../load", Out: t.TempDir()}
+	path, err := c.Program(context.Background(), "launch.c", "-static")
+	if err != nil {
+		t.Skip(err)
+	}
+	return &Launcher{Path: path}
 }

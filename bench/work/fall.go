@@ -16,14 +16,14 @@ import (
 func loadFalls(l *lab.Lab) runner.Case {
 	size := lab.Pick(l.Size, "256", "64", "4")
 	work := lab.Pick(l.Size, 5*time.Second, 500*time.Millisecond, 50*time.Millisecond)
-	after := lab.Pick(l.Size, []string{"1", "10", "30", "60"}, []string{"1", "3", "5"}, []string{"0.1", "0.3"})
+	after := lab.Pick(l.Size, []string{"1", "10", "30", "60"}, []string{"1", "2", "4"}, []string{"0.1", "0.3"})
 	c := generator{
 		name: "load falls", unit: "op/s", file: "fall.cc", waste: true,
 		about: "A service that holds " + size + " MiB in objects of 16 B to 32 KiB, replaced at full speed by 4 threads; then nine tenths are freed " +
 			"and the work goes on in 1 of 10 ms. Anonymous memory so many seconds later, the processor time of an operation meanwhile, and " +
 			"how long it takes to hold as much as before.",
 		args: []string{size, "4", lab.Millis(work), strings.Join(after, ",")},
-		cost: work + lab.Pick(l.Size, 61*time.Second, 6*time.Second, 400*time.Millisecond),
+		cost: work + lab.Pick(l.Size, 61*time.Second, 5*time.Second, 400*time.Millisecond),
 	}.build(l)
 	c.Rounds, c.NoWarmup = 3, true // it waits most of the time
 	const full, low, back = "anonymous at full load", "operation while load is low", "time for load to return"

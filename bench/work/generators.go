@@ -14,14 +14,14 @@ import (
 
 // pipeline is the paper's: the words of a 1 GB file counted in one process, in our case by two threads.
 func pipeline(l *lab.Lab) runner.Case {
-	mib := lab.Pick(l.Size, 1000, 24, 2)
-	text := filepath.Join(l.Work, "input", fmt.Sprintf("words-%d.txt", mib))
+	words := lab.Pick(l.Size, 100000000, 1800000, 200000)
+	text := filepath.Join(l.Work, "input", fmt.Sprintf("%d-words.txt", words))
 	return generator{
 		name: "pipeline", unit: "words/s", file: "pipeline.cc",
-		about: "Word count of a generated text (Zipf, a million words) in one C++ process with two threads; the counts are " +
-			"compared with those of the writer.",
+		about: fmt.Sprintf("Word count of a generated text of %.1f million words (%.2f GB; Zipf's law over a million) in one C++ process with two "+
+			"threads; the counts are compared with those of the writer.", float64(words)/1e6, 10.1e-9*float64(words)),
 		args: []string{"count", text, "2"},
-		cost: time.Duration(mib) * 45 * time.Millisecond,
+		cost: time.Duration(words) * 420 * time.Nanosecond,
 		prepare: func(ctx context.Context, binary string) error {
 			if _, err := os.Stat(text + ".sum"); err == nil { // written last
 				return nil
@@ -29,7 +29,7 @@ func pipeline(l *lab.Lab) runner.Case {
 			if err := os.MkdirAll(filepath.Dir(text), 0o755); err != nil {
 				return err
 			}
-			return exec.CommandContext(ctx, binary, "gen", text, fmt.Sprint(mib)).Run()
+			return exec.CommandContext(ctx, binary, "gen", text, fmt.Sprint(words)).Run()
 		},
 	}.build(l)
 }
