@@ -179,15 +179,23 @@ func alignHuge(h, align uint32, base uint64) uint32 {
 	return uint32((base+uint64(h)+a-1)&^(a-1) - base)
 }
 
-// cut takes up to n backed hugepages in a row, the highest below the given one, into limbo. Allocation
-// prefers low addresses, so those on top are the least likely to be wanted soon.
-func (c *cache) cut(below, n uint32) (first units.HugePageID, got uint32) {
+// cut takes up to n backed hugepages in a row, the highest below the given one, into limbo, but not the one whose
+// number + 1 is held. Allocation prefers low addresses, so those on top are the least likely to be wanted soon.
+func (c *cache) cut(below, n, held uint32) (first units.HugePageID, got uint32) {
 	last := c.lastBacked(below)
+	if last+1 == held {
+		last = c.lastBacked(last)
+	}
 	if last == maxHuge {
 		return units.NoHuge, 0
 	}
 	got = c.before(last+1, n, kindBacked)
-	first = units.HugePageID(last + 1 - got)
+	start := last + 1 - got
+	if held > start && held <= last {
+		start = held
+		got = last + 1 - held
+	}
+	first = units.HugePageID(start)
 	c.take(first, got)
 	c.limbo += got
 	return first, got

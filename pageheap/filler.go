@@ -146,6 +146,7 @@ func (f *filler) pin(hp units.HugePageID, pinned *bitmap) {
 		t.used[w] |= pinned[w]
 	}
 	t.usedPages += uint16(pinned.count(0, perHuge))
+	t.pinned = true
 	t.allocs++
 	t.longest = uint16(t.used.longestClear())
 	f.relink(hp, t)
@@ -162,6 +163,7 @@ func (f *filler) unpin(hp units.HugePageID, pinned, done *bitmap) outcome {
 	n := done.count(0, perHuge)
 	t.usedPages -= uint16(pinned.count(0, perHuge))
 	t.releasedPages += uint16(n)
+	t.pinned = false
 	t.allocs--
 	t.longest = uint16(t.used.longestClear())
 	f.free -= uint64(n)

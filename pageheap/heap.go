@@ -10,7 +10,7 @@ import (
 
 // Heap is one window of addresses and all that is known of its pages. Until Init the zero value refuses
 // every request. Methods may be called from any number of threads unless they say otherwise. It holds no
-// pointer and about 200 KiB, of which a small process touches a few system pages.
+// pointer and about 300 KiB, of which a small process touches a few system pages.
 type Heap struct {
 	growMu sys.Mutex // held while the window or a table grows; before mu
 	space  vm.Space  // guarded by growMu
@@ -40,7 +40,8 @@ type Heap struct {
 	owed, owedPages uint32
 	credit          units.Bytes // released beyond what ReleaseAtLeast was asked for
 
-	limits limits
+	limits   limits
+	collapse collapser
 
 	allocated, freed uint64 // spans
 	hugeGrown        uint64 // hugepages

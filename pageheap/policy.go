@@ -47,9 +47,16 @@ func decay(low, owed uint32, elapsed int64) (n, rest uint32) {
 	return n, uint32(out % owedUnit)
 }
 
-// halfUsed is how many pages of a hugepage may be in use for Background to break it: it then gives back at least
-// as much as it keeps. Dense hugepages are worth more whole than their few free pages.
-const halfUsed = perHuge / 2
+// sparse is how many pages of a hugepage may be in use for Background to break it, when free pages of huge
+// hugepages in use are free. Half, so that as much is given back as is kept: dense hugepages are worth more whole
+// than their few free pages. But when a quarter of everything is free, load has fallen and left its spans
+// everywhere, and three quarters.
+func sparse(free uint64, huge uint32) uint32 {
+	if free >= uint64(huge)*(units.PagesPerHuge/4) {
+		return perHuge / 4 * 3
+	}
+	return perHuge / 2
+}
 
 // Thresholds of Pressed, in percent.
 const (

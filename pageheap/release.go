@@ -68,7 +68,7 @@ func (h *Heap) Background(now int64, u Urgency) (done units.Bytes) {
 		done = h.releaseCache(units.Bytes(whole) << units.HugePageShift)
 	}
 	if pages != 0 {
-		done += h.subrelease(units.Bytes(pages)<<units.PageShift, intact+halfUsed>>rankShift)
+		done += h.subrelease(units.Bytes(pages)<<units.PageShift, intact+h.breakable()>>rankShift)
 	}
 	return done
 }
@@ -95,6 +95,14 @@ func (h *Heap) unwanted(now int64, u Urgency) (whole, pages uint32) {
 	return whole, pages
 }
 
+// breakable is how many pages of a hugepage may be in use for Background to break it.
+func (h *Heap) breakable() uint32 {
+	h.mu.Lock()
+	n := sparse(h.filler.free+h.filler.released, h.filler.huge)
+	h.mu.Unlock()
+	return n
+}
+
 // hugeInUse is how many hugepages hold spans. Caller holds mu.
 func (h *Heap) hugeInUse() uint32 {
 	return uint32(h.hugeGrown) - h.pendingCount - h.cache.backed - h.cache.unbacked - h.cache.limbo
@@ -112,7 +120,7 @@ func (h *Heap) releaseCache(max units.Bytes) (done units.Bytes) {
 	for failures := 0; done < max && failures < maxFailures; {
 		want := uint32(min((max-done-1)>>units.HugePageShift+1, releaseStep))
 		h.mu.Lock()
-		first, n := h.cache.cut(below, want)
+		first, n := h.cache.cut(below, want, h.collapse.hp)
 		h.mu.Unlock()
 		if n == 0 {
 			break
@@ -235,7 +243,7 @@ func (h *Heap) pinNext(hp, from, to uint32, pinned *bitmap) uint32 {
 		top := uint32(h.covered)
 		for end := min(hp+scanStep, top); hp < end; hp++ {
 			r, n := h.filler.trackers.at(units.HugePageID(hp)).rank()
-			if n != 0 && r >= from && r < to {
+			if n != 0 && r >= from && r < to && hp+1 != h.collapse.hp {
 				h.filler.pin(units.HugePageID(hp), pinned)
 				h.mu.Unlock()
 				return hp

@@ -1,6 +1,8 @@
 package pageheap
 
 import (
+	"sync/atomic"
+
 	"github.com/vcmalloc/vcmalloc/internal/pagemap"
 	"github.com/vcmalloc/vcmalloc/internal/span"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -29,6 +31,8 @@ type Stats struct {
 	LockContended   uint64 // acquisitions of the lock that had to wait
 	SoftHits        uint64 // times memory was released because of the soft limit
 	HardRefusals    uint64 // requests refused because of the hard limit
+	Collapsed       uint64 // hugepages that the system put behind small pages on request
+	CollapseRefused uint64 // and requests that it refused
 }
 
 // Stats fills st.
@@ -58,6 +62,8 @@ func (h *Heap) stats(st *Stats) {
 		LockContended:   uint64(h.mu.Contended()),
 		SoftHits:        h.limits.softHits,
 		HardRefusals:    h.limits.refused,
+		Collapsed:       atomic.LoadUint64(&h.collapse.done),
+		CollapseRefused: atomic.LoadUint64(&h.collapse.refused),
 	}
 }
 

@@ -29,7 +29,8 @@ type tracker struct {
 	set     uint8
 	state   uint8
 	donated bool // its only allocation is the tail of a large span or was aligned to it
-	_       [2]byte
+	pinned  bool // its free pages are being released
+	_       [1]byte
 }
 
 const trackerShift = 7

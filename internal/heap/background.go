@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
 // Periods of the background work, in ticks: of one second, unless VCMALLOC_TICK says less.
@@ -63,7 +64,11 @@ func (h *Heap) due(now int64) {
 		h.Front.DrainIdle()
 		h.Front.Balance()
 	}
-	h.pages().Background(now/t.nanos*1e9, h.urgency())
+	u := h.urgency()
+	h.pages().Background(now/t.nanos*1e9, u)
+	if u == pageheap.Calm {
+		h.pages().Collapse()
+	}
 	h.publish(now)
 }
 

@@ -24,6 +24,7 @@ const (
 	MadvDontNeed   = 4
 	MadvHugePage   = 14
 	MadvNoHugePage = 15
+	MadvCollapse   = 25
 )
 
 // Commands of Membarrier (linux/membarrier.h).
@@ -209,6 +210,20 @@ func Read(fd, p, n uintptr) (uintptr, Errno) {
 			return r, e
 		}
 	}
+}
+
+// ReadAt reads up to n bytes of fd at offset off into p.
+//
+//go:nosplit
+func ReadAt(fd, p, n, off uintptr) (uintptr, Errno) {
+	return call6(syscall.SYS_PREAD64, fd, p, n, off, 0, 0)
+}
+
+// Ioctl issues a request on fd with the structure at arg.
+//
+//go:nosplit
+func Ioctl(fd, request, arg uintptr) (uintptr, Errno) {
+	return call3(syscall.SYS_IOCTL, fd, request, arg)
 }
 
 // Close closes fd.
