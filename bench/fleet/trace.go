@@ -179,3 +179,31 @@ func number(events []raw) (*Trace, error) {
 	t.Threads, t.Slots = uint32(len(threads)), s.n
 	return t, nil
 }
+
+// Load reads a file that Save wrote.
+func Load(path string) (*Trace, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	var h header
+	if err := binary.Read(r, binary.LittleEndian, &h); err != nil || string(h.Magic[:]) != magic {
+		return nil, fmt.Errorf("%s is no trace of bench record", path)
+	}
+	t := &Trace{Slots: h.Slots, Threads: h.Threads}
+	buf := make([]byte, 16)
+	for range h.Events {
+		if _, err := io.ReadFull(r, buf); err != nil {
+			return nil, fmt.Errorf("%s is cut short: %w", path, err)
+		}
+		le := binary.LittleEndian
+		e := Event{Size: le.Uint64(buf), Slot: le.Uint32(buf[8:]), Thread: le.Uint16(buf[12:]), Op: Op(buf[14]), Align: buf[15]}
+		if e.Slot >= t.Slots || uint32(e.Thread) >= t.Threads || e.Op != Alloc && e.Op != Free {
+			return nil, fmt.Errorf("%s: event %d is not understood", path, len(t.Events))
+		}
+		t.Events = append(t.Events, e)
+	}
+	return t, nil
+}

@@ -1,0 +1,158 @@
+package nucasim
+
+import (
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"unsafe"
+
+	"github.com/vcmalloc/vcmalloc/bench/fleet"
+	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/heap"
+	"github.com/vcmalloc/vcmalloc/internal/simcpu"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/percpu"
+)
+
+const (
+	packed   = "packed"
+	drifting = "drifting"
+	spread   = "spread"
+
+	allocNanos = 2000 // between two allocations of a service: package fleet's half a million a second
+	tickMillis = 10
+)
+
+// freed is who freed an object, and how much its domain had allocated by then.
+type freed struct {
+	cpu   int32
+	clock uint64
+}
+
+// outcome of one simulation.
+type outcome struct {
+	own, near, far, cold uint64 // allocations by where the first access finds the object
+	reused, crossed      uint64 // allocations of an object freed before, and freed in another domain
+	toldReused, told     uint64 // the same, as the heap's statistics tell
+	heapBytes, cached    float64
+	ticks                int
+}
+
+// cost of the mean first access.
+func (o *outcome) cost() float64 {
+	n := float64(o.own + o.near + o.far + o.cold)
+	return (float64(o.own)*ownCost + float64(o.near)*nearCost + float64(o.far)*farCost + float64(o.cold)*coldCost) / n
+}
+
+// service is a trace being played.
+type service struct {
+	events []fleet.Event
+	live   []uintptr // by slot
+}
+
+// simulate plays one trace per service.
+func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed uint64) (*outcome, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	text := append([]byte(topologyText()), 0)
+	h := new(heap.Heap)
+	c := config.Default()
+	c.Legacy, c.TickMillis, c.Topology = legacy, tickMillis, uintptr(unsafe.Pointer(&text[0]))
+	ok := h.Init(&heap.Options{
+		Config: c, Seed: seed,
+		PerCPU: percpu.Options{VCPUs: cpus, Sequences: percpu.Sequences{CPU: simcpu.Function()}},
+	})
+	runtime.KeepAlive(text)
+	if !ok {
+		return nil, errors.New("no address range for a heap")
+	}
+	defer h.Front.Transfer.Central.Pages.Unmap()
+
+	out := &outcome{}
+	s := &scheduler{rng: rand.New(rand.NewPCG(seed, 2)), place: place, at: map[uint32]int32{}}
+	var order []uint32
+	all := make([]service, len(traces))
+	for i, t := range traces {
+		all[i] = service{events: t.Events, live: make([]uintptr, t.Slots)}
+		for thread := range t.Threads {
+			order = append(order, uint32(i)<<16|thread)
+		}
+	}
+	last := map[uintptr]freed{}
+	var clock [domains]uint64
+	now := int64(1)
+	for playing := true; playing; now += allocNanos {
+		playing = false
+		s.drift(now, order)
+		for i := range all {
+			v := &all[i]
+			for len(v.events) > 0 {
+				playing = true
+				e := v.events[0]
+				v.events = v.events[1:]
+				cpu := s.cpu(i, e.Thread)
+				simcpu.Set(cpu)
+				if e.Op == fleet.Free {
+					p := v.live[e.Slot]
+					if p != 0 {
+						last[p] = freed{cpu, clock[cpu/perDomain]}
+						h.Free(p, heap.CallFree)
+					}
+					continue
+				}
+				p := h.Malloc(units.Bytes(e.Size))
+				if p == 0 {
+					return nil, errors.New("the system has no memory for the simulation")
+				}
+				v.live[e.Slot] = p
+				if e.Size <= units.MaxSmall { // a larger one is pages, which no cache holds
+					out.count(last, p, cpu, &clock)
+				}
+				clock[cpu/perDomain] += e.Size
+				break // the next allocation of this service is another interval's
+			}
+		}
+		if now%(tickMillis*1e6/4) < allocNanos {
+			h.Background(now)
+			out.look(h)
+		}
+	}
+	var st heap.Stats
+	h.Stats(&st)
+	out.toldReused, out.told = st.Reused, st.Crossed
+	return out, nil
+}
+
+// count an allocation by who freed the object.
+func (o *outcome) count(last map[uintptr]freed, p uintptr, cpu int32, clock *[domains]uint64) {
+	f, again := last[p]
+	if !again {
+		o.cold++
+		return
+	}
+	delete(last, p)
+	from, to := f.cpu/perDomain, cpu/perDomain
+	o.reused++
+	if from != to {
+		o.crossed++
+	}
+	switch {
+	case clock[from]-f.clock > cacheBytes:
+		o.cold++
+	case f.cpu == cpu:
+		o.own++
+	case from == to:
+		o.near++
+	default:
+		o.far++
+	}
+}
+
+// look adds up the heap's memory.
+func (o *outcome) look(h *heap.Heap) {
+	var st heap.Stats
+	h.Stats(&st)
+	o.heapBytes += float64(st.Mapped - st.Unbacked - st.FillerReleased)
+	o.cached += float64(st.PerCPU + st.Transfer + st.Central)
+	o.ticks++
+}
