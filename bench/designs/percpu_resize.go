@@ -13,7 +13,7 @@ var percpuResize = Design{
 	Columns: []Column{{"per-CPU capacity, MiB", beforeAfter("per-CPU capacity")}, {"misses, /s", beforeAfter("per-CPU misses")}},
 	Cases: func(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
 		// Caches are resized every 5 s: the loads of Fig. 5.9a for long enough to see that.
-		ops := lab.Pick(l.Size, 4000000, 1000000, 5000)
+		ops := lab.Pick(l.Size, 8000000, 3000000, 5000)
 		return []runner.Case{work.KeyValue(l, "diurnal, long", "day", ops), work.KeyValue(l, "bursts, long", "bursts", ops)}, nil
 	},
 }

@@ -22,12 +22,13 @@ type htmlPage struct {
 
 type htmlSuite struct {
 	*Suite
-	Ranks   []string
-	Figures []figure
-	More    []figure
-	Keys    []key
-	Rows    []htmlRow
-	Broken  []string
+	Ranks     []string
+	Figures   []figure
+	Timelines []figure
+	More      []figure
+	Keys      []key
+	Rows      []htmlRow
+	Broken    []string
 }
 
 type htmlRow struct {
@@ -48,6 +49,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		h := htmlSuite{Suite: s, Keys: s.keys()}
 		var err error
 		if h.Figures, err = s.figures(); err != nil {
+			return err
+		}
+		if h.Timelines, err = s.timelines(); err != nil {
 			return err
 		}
 		if h.More, err = s.extras(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -17,6 +18,9 @@ func (s *Suite) extras() ([]figure, error) {
 	add := func(prefix string, plots []Plot) error {
 		for i := range plots {
 			p := &plots[i]
+			if p.empty() {
+				continue
+			}
 			f, err := p.figure()
 			if err != nil {
 				return fmt.Errorf("plot %s: %w", p.Title, err)
@@ -40,10 +44,20 @@ func (s *Suite) extras() ([]figure, error) {
 	return out, nil
 }
 
+// empty tells whether there is nothing to see: no point above 0, or only one.
+func (p *Plot) empty() bool {
+	if p.Kind == Curves && !slices.ContainsFunc(p.Series, func(s Series) bool { return min(len(s.X), len(s.Y)) > 1 }) {
+		return true
+	}
+	return len(p.Series) > 0 && !slices.ContainsFunc(p.Series, func(s Series) bool {
+		return slices.ContainsFunc(s.Y, func(y float64) bool { return y > 0 || y < 0 })
+	})
+}
+
 func (p *Plot) figure() (figure, error) {
 	canvas := plot.New()
 	canvas.X.Label.Text, canvas.Y.Label.Text = p.X, p.Y
-	canvas.Y.Min = 0
+	canvas.Y.Min, canvas.X.Min = 0, 0
 	canvas.Add(plotter.NewGrid())
 	f := figure{Title: p.Title, Keys: []key{}}
 	for i, line := range p.Series {
@@ -62,7 +76,7 @@ func (p *Plot) figure() (figure, error) {
 		return f, err
 	}
 	canvas.Y.Max = max(canvas.Y.Max, 1e-9) * 1.1
-	f.SVG, err = render(canvas, vg.Length(min(20, max(12, len(p.Names)*3)))*vg.Centimeter, 8*vg.Centimeter)
+	f.SVG, err = render(canvas, wide, 8*vg.Centimeter)
 	return f, err
 }
 
@@ -110,7 +124,11 @@ func (p *Plot) bars(canvas *plot.Plot) {
 		}
 		canvas.Add(set)
 	}
-	canvas.NominalX(p.Names...)
+	names := make([]string, len(p.Names))
+	for i, n := range p.Names {
+		names[i] = folded(n, 12)
+	}
+	canvas.NominalX(names...)
 	canvas.X.Min, canvas.X.Max = -0.5, float64(len(p.Names))-0.5
 }
 

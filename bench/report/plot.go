@@ -15,6 +15,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/vcmalloc/vcmalloc/bench/stat"
 )
 
 // palette of Okabe and Ito: told apart by the colour-blind too. Subjects take them in order.
@@ -32,7 +34,7 @@ type figure struct {
 	Keys  []key // of its own; nil: the suite's
 }
 
-// figures of a suite: the ratios of each main metric, a group of cases per plot, and memory over time.
+// figures of a suite: the ratios of each main metric, a group of cases per plot.
 func (s *Suite) figures() ([]figure, error) {
 	var out []figure
 	for _, name := range s.mainMetrics() {
@@ -42,10 +44,30 @@ func (s *Suite) figures() ([]figure, error) {
 				return nil, err
 			}
 			if svg != "" {
-				out = append(out, figure{Title: name + ", ratio to " + s.Baseline, SVG: svg})
+				title := name
+				if g := group[0].Group; g != "" {
+					title += ", " + g
+				}
+				out = append(out, figure{Title: title + ": ratio to " + s.Baseline + s.betterIs(name), SVG: svg})
 			}
 		}
 	}
+	return out, nil
+}
+
+// betterIs says which way the metric is good.
+func (s *Suite) betterIs(name string) string {
+	for _, c := range s.Cases {
+		if m := c.Metric(name); m != nil && m.Direction != stat.Neutral {
+			return " (" + string(m.Direction) + " is better)"
+		}
+	}
+	return ""
+}
+
+// timelines are the memory over time of each case.
+func (s *Suite) timelines() ([]figure, error) {
+	var out []figure
 	for _, c := range s.Cases {
 		if len(c.Lines) > 0 {
 			svg, err := s.linePlot(c)
@@ -58,20 +80,25 @@ func (s *Suite) figures() ([]figure, error) {
 	return out, nil
 }
 
-// groups cuts the cases that have the metric into runs of one group, at most perPlot long.
+// groups cuts the cases that have the metric into runs of one group, and those into parts of about one length, at
+// most perPlot.
 func (s *Suite) groups(metric string) [][]*Case {
-	var out [][]*Case
+	var runs [][]*Case
 	for _, c := range s.Cases {
-		m := c.Metric(metric)
-		if m == nil || !m.Main {
+		if m := c.Metric(metric); m == nil || !m.Main {
 			continue
 		}
-		last := len(out) - 1
-		if last < 0 || out[last][0].Group != c.Group || len(out[last]) == perPlot {
-			out = append(out, nil)
+		last := len(runs) - 1
+		if last < 0 || runs[last][0].Group != c.Group {
+			runs = append(runs, nil)
 			last++
 		}
-		out[last] = append(out[last], c)
+		runs[last] = append(runs[last], c)
+	}
+	var out [][]*Case
+	for _, r := range runs {
+		parts := (len(r) + perPlot - 1) / perPlot
+		out = slices.AppendSeq(out, slices.Chunk(r, (len(r)+parts-1)/parts))
 	}
 	return out
 }
@@ -84,7 +111,7 @@ type bar struct {
 
 func (s *Suite) ratioPlot(metric string, cases []*Case) (template.HTML, error) {
 	p := plot.New()
-	p.Y.Label.Text = metric + ", ratio to " + s.Baseline
+	p.Y.Label.Text = "ratio to " + s.Baseline
 	p.Y.Min = 0
 	p.Add(plotter.NewGrid())
 	var others []int
@@ -121,17 +148,17 @@ func (s *Suite) ratioPlot(metric string, cases []*Case) (template.HTML, error) {
 	p.Add(one)
 	names := make([]string, len(cases))
 	for i, c := range cases {
-		names[i] = strings.ReplaceAll(c.Name, ", ", ",\n")
+		names[i] = folded(c.Name, 16)
 	}
 	p.NominalX(names...)
 	p.X.Min, p.X.Max = -0.5, float64(len(cases))-0.5
-	return render(p, vg.Length(max(len(cases), 3))*vg.Centimeter*4+4*vg.Centimeter, 8*vg.Centimeter)
+	return render(p, min(vg.Length(max(len(cases), 3))*vg.Centimeter*3.5+2*vg.Centimeter, 2*wide), 8*vg.Centimeter)
 }
 
 func (s *Suite) linePlot(c *Case) (template.HTML, error) {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "seconds", "resident MiB"
-	p.Y.Min = 0
+	p.X.Min, p.Y.Min = 0, 0
 	p.Add(plotter.NewGrid())
 	for i, sub := range s.Subjects {
 		k := slices.IndexFunc(c.Lines, func(l Line) bool { return l.Subject == sub.Name })
@@ -150,13 +177,36 @@ func (s *Suite) linePlot(c *Case) (template.HTML, error) {
 		p.Add(line)
 	}
 	p.Y.Max *= 1.1
-	return render(p, 20*vg.Centimeter, 8*vg.Centimeter)
+	return render(p, wide, 8*vg.Centimeter)
+}
+
+// wide is the width of a plot of which two fit beside each other.
+const wide = 16 * vg.Centimeter
+
+// folded breaks a name at spaces into lines of at most about n letters.
+func folded(name string, n int) string {
+	var b strings.Builder
+	line := 0
+	for i, word := range strings.Fields(name) {
+		switch {
+		case i == 0:
+		case line+1+len(word) > n:
+			b.WriteByte('\n')
+			line = 0
+		default:
+			b.WriteByte(' ')
+			line++
+		}
+		b.WriteString(word)
+		line += len(word)
+	}
+	return b.String()
 }
 
 func render(p *plot.Plot, w, h vg.Length) (template.HTML, error) {
 	p.BackgroundColor = color.Transparent
 	c := vgsvg.NewWith(vgsvg.UseWH(w, h))
-	p.Draw(draw.New(c))
+	p.Draw(draw.Crop(draw.New(c), 0, -0.6*vg.Centimeter, 0, -0.2*vg.Centimeter)) // the last labels reach beyond the axes
 	var buf bytes.Buffer
 	if _, err := c.WriteTo(&buf); err != nil {
 		return "", err
