@@ -26,10 +26,10 @@ type list struct {
 	returned uint64 // spans ever given back
 	reused   uint64 // objects handed out that somebody of a known domain may have freed
 	crossed  uint64 // and that another domain freed
-	now      [Bands]uint32
-	seen     [Bands]uint64
-	gone     [Bands]uint64
-	_        [72]byte
+	now      [bandRoom]uint32
+	seen     [bandRoom]uint64
+	gone     [bandRoom]uint64
+	_        [104]byte
 }
 
 // Tier is the central free lists of all classes and the page heap below them. The zero value needs Init of
@@ -68,7 +68,9 @@ func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) i
 				l.crossed += again
 			}
 		}
-		t.place(l, id, s)
+		if want := t.listOf(s); want != s.List {
+			t.move(l, id, s, want)
+		}
 	}
 	l.mu.Unlock()
 	if got < n {
@@ -93,7 +95,7 @@ func (t *Tier) populate(c units.ClassID, out []uintptr, n int) int {
 	l.fetched++
 	l.free += uint64(s.Capacity) - uint64(got)
 	l.arrived(s)
-	t.place(l, id, s)
+	t.move(l, id, s, t.listOf(s))
 	l.mu.Unlock()
 	return got
 }
@@ -115,7 +117,8 @@ func (t *Tier) InsertFrom(c units.ClassID, objects []uintptr, domain uint32) (ba
 		ids[i&(MaxBatch-1)] = t.Pages.SpanAt(p)
 	}
 	l := &t.lists[c]
-	empties := 0 // ids[:empties] are emptied spans: never more than objects looked at
+	back := uint64(0) // objects that become free, less those that leave with their spans
+	empties := 0      // ids[:empties] are emptied spans: never more than objects looked at
 	l.mu.Lock()
 	for i := 0; i < len(objects); {
 		id, end := ids[i&(MaxBatch-1)], i+1
@@ -142,19 +145,22 @@ func (t *Tier) InsertFrom(c units.ClassID, objects []uintptr, domain uint32) (ba
 		if domain != 0 {
 			s.Origin = uint8(domain)
 		}
-		l.free += uint64(n)
+		back += uint64(n)
 		l.changed(s, before)
 		if !s.Empty() {
-			t.place(l, id, s)
+			if want := t.listOf(s); want != s.List {
+				t.move(l, id, s, want)
+			}
 			continue
 		}
 		t.unlink(l, id, s)
-		l.free -= uint64(s.Capacity)
+		back -= uint64(s.Capacity)
 		l.spans--
 		l.returned++
 		ids[empties&(MaxBatch-1)] = id
 		empties++
 	}
+	l.free += back
 	l.mu.Unlock()
 	if empties > 0 {
 		t.Pages.FreeBatch(ids[:empties&(2*MaxBatch-1)])
@@ -175,18 +181,19 @@ func (t *Tier) IsFree(c units.ClassID, id units.SpanID, p uintptr) bool {
 // unlisted marks a span that is in no sublist.
 const unlisted = 0xff
 
-// place puts span id into the sublist its occupancy asks for, or into none when it is full.
-func (t *Tier) place(l *list, id units.SpanID, s *span.Span) {
-	want := uint8(unlisted)
-	if !s.Full() {
-		want = 0
-		if !t.Legacy {
-			want = order(s.Allocated, s.Capacity)
-		}
+// listOf is the sublist that a span's occupancy asks for: unlisted when it is full.
+func (t *Tier) listOf(s *span.Span) uint8 {
+	if s.Full() {
+		return unlisted
 	}
-	if want == s.List {
-		return
+	if t.Legacy {
+		return 0
 	}
+	return order(s.Allocated, s.Capacity)
+}
+
+// move puts span id into sublist want, from whatever it was in.
+func (t *Tier) move(l *list, id units.SpanID, s *span.Span, want uint8) {
 	t.unlink(l, id, s)
 	if want == unlisted {
 		return

@@ -12,14 +12,17 @@ import (
 // has more than 1024 objects.
 const Bands = 11
 
-const noBand = 0xff // of a span that came after the last snapshot
+const (
+	bandRoom = 16   // a power of two: the index is masked, not checked
+	noBand   = 0xff // of a span that came after the last snapshot
+)
 
 // Paper Fig. 5.13: how likely a span is returned, by how many of its objects live. Snapshot begins an epoch and
 // counts the spans in each band at that moment; a span that is returned counts for the band it was in when the
 // epoch began. Nobody has to look at the spans for that: those in each band are counted as they change, and a
 // span remembers its band at its first change in an epoch.
 
-func band(allocated uint16) uint8 { return uint8(bits.Len16(allocated)-1) % Bands }
+func band(allocated uint16) uint8 { return uint8(bits.Len16(allocated)-1) % bandRoom }
 
 // changed counts a span that had before objects out, which were some, and has Allocated now.
 func (l *list) changed(s *span.Span, before uint16) {
@@ -27,12 +30,16 @@ func (l *list) changed(s *span.Span, before uint16) {
 	if s.Epoch != l.epoch {
 		s.Epoch, s.Band = l.epoch, from
 	}
-	l.now[from]--
-	switch {
-	case s.Allocated > 0:
-		l.now[band(s.Allocated)]++
-	case s.Band != noBand:
-		l.gone[s.Band%Bands]++
+	if s.Allocated == 0 {
+		l.now[from]--
+		if s.Band != noBand {
+			l.gone[s.Band%bandRoom]++
+		}
+		return
+	}
+	if to := band(s.Allocated); to != from {
+		l.now[from]--
+		l.now[to]++
 	}
 }
 
@@ -84,6 +91,6 @@ type Returns struct{ Seen, Gone [Bands]uint64 }
 func (t *Tier) Returns(c units.ClassID, out *Returns) {
 	l := &t.lists[c]
 	l.mu.Lock()
-	out.Seen, out.Gone = l.seen, l.gone
+	out.Seen, out.Gone = [Bands]uint64(l.seen[:]), [Bands]uint64(l.gone[:])
 	l.mu.Unlock()
 }

@@ -139,10 +139,21 @@ func (s *Span) HandedOut() uint16 {
 // of 8 or 16 bytes goes unseen.
 func (s *Span) Push(base uintptr, objects []uintptr) (n int, bad uintptr) {
 	k := sizeclass.Of(s.Class)
-	size, limit := uintptr(k.Size), uintptr(s.Pages)<<units.PageShift
+	size, limit, out := uintptr(k.Size), uintptr(s.Pages)<<units.PageShift, int(s.Allocated)
 	for _, p := range objects {
 		off := p - base
-		if off < limit && sizeclass.Divides(s.Class, off) && int(s.Allocated) > n && s.push(base, size, sizeclass.Index(s.Class, off)) {
+		ok := off < limit && uint32(off)*k.DivMul <= k.DivMax && n < out // sizeclass.Divides
+		if ok {
+			i := uint32(uint64(off) * uint64(k.Recip) >> sizeclass.RecipShift) // sizeclass.Index
+			if size > tinyMax {
+				w, bit := &s.free[i>>6&(bitmapWords-1)], uint64(1)<<(i&63)
+				ok = *w&bit == 0
+				*w |= bit
+			} else if ok = i < uint32(s.list().fresh); ok {
+				s.pushTiny(base, size, uint16(i))
+			}
+		}
+		if ok {
 			n++
 		} else if bad == 0 {
 			bad = p
@@ -150,23 +161,6 @@ func (s *Span) Push(base uintptr, objects []uintptr) (n int, bad uintptr) {
 	}
 	s.Allocated -= uint16(n)
 	return n, bad
-}
-
-// push marks object i free, if it is not.
-func (s *Span) push(base, size uintptr, i uint32) bool {
-	if size <= tinyMax {
-		if i >= uint32(s.list().fresh) {
-			return false
-		}
-		s.pushTiny(base, size, uint16(i))
-		return true
-	}
-	w, bit := &s.free[i>>6&(bitmapWords-1)], uint64(1)<<(i&63)
-	if *w&bit != 0 {
-		return false
-	}
-	*w |= bit
-	return true
 }
 
 // IsFree reports whether object p of s is free in the span itself (not in a cache above). It walks the
