@@ -79,16 +79,23 @@ func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) i
 	return got
 }
 
+// dirty is the first word of an object that is its span's only one, when it may not read as zero: calloc of such a
+// size clears an object only if its first word is not clear. Those that have been freed bear the heap's mark there.
+const dirty = 1
+
 // populate takes a new span and serves up to n objects of it. Two threads may both come here and each add a
 // span: rare, and the second span is used next.
 func (t *Tier) populate(c units.ClassID, out []uintptr, n int) int {
 	k := sizeclass.Of(c)
-	id, _ := t.Pages.Alloc(units.Pages(k.Pages), c, k.Objects)
+	id, zeroed := t.Pages.Alloc(units.Pages(k.Pages), c, k.Objects)
 	if id == 0 {
 		return 0
 	}
 	l, s := &t.lists[c], t.Pages.Span(id)
 	s.List = unlisted
+	if k.Objects == 1 && !zeroed {
+		sys.Store64(t.Pages.Addr(id), dirty)
+	}
 	got := s.Pop(t.Pages.Addr(id), out, n)
 	l.mu.Lock()
 	l.spans++

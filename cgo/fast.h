@@ -29,6 +29,7 @@
 #define FINE_MAX 1024
 #define COARSE_BIAS 120
 #define MAX_SMALL 262144
+#define SOLE_ABOVE 45056
 
 #define PAGE_SHIFT 13
 #define PAGE_MASK 8191

@@ -16,12 +16,15 @@ EXPORT void *calloc(size_t n, size_t size)
 	size_t total;
 	if (unlikely(__builtin_mul_overflow(n, size, &total) || total > PTRDIFF_MAX))
 		return vcm_no_memory();
-	if (total <= MAX_SMALL) {
+	if (total <= SOLE_ABOVE) {
 		void *p = vcm_malloc(total);
 		return p ? memset(p, 0, total) : NULL;
 	}
+	void *p = vcm_quick_zeroed(total);
+	if (p)
+		return p;
 	uintptr_t nested = vcm_enter();
-	void *p = vcm_go_calloc(total, nested);
+	p = vcm_go_calloc(total, nested);
 	vcm_leave_allocation();
 	return p ? p : vcm_no_memory();
 }

@@ -44,6 +44,15 @@ void *vcm_quick_aligned(size_t n, size_t align)
 	return p;
 }
 
+/* n > SOLE_ABOVE bytes that read as zero, or NULL: the core is asked. Objects of that size are alone on their span;
+ * one whose first word is clear has never been handed out and lies on pages that read as zero. */
+void *vcm_quick_zeroed(size_t n)
+{
+	unsigned class = class_of(n);
+	uint64_t *p = class ? vcm_pop(class) : NULL;
+	return p && *p ? memset(p, 0, n) : p;
+}
+
 /* The usable size of small object p; 0 for any other pointer, for one inside an object, and for an object that may
  * be free. */
 static inline size_t small_size(void *p)

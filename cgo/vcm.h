@@ -105,6 +105,7 @@ HIDDEN void vcm_release_sized(void *, size_t, size_t align, uintptr_t flags);
 
 /* quick.c */
 HIDDEN void *vcm_quick_aligned(size_t, size_t align);
+HIDDEN void *vcm_quick_zeroed(size_t);
 HIDDEN void *vcm_quick_realloc(void *, size_t);
 
 /* stats.c */

@@ -31,7 +31,7 @@ func Malloc(size, flags uintptr) uintptr {
 	return p
 }
 
-// Calloc is Malloc of memory that reads as zero, for sizes above the size classes.
+// Calloc is Malloc of memory that reads as zero.
 //
 //go:noinline
 func Calloc(size, flags uintptr) uintptr {
@@ -42,7 +42,7 @@ func Calloc(size, flags uintptr) uintptr {
 		}
 		return p
 	}
-	p, zeroed := heap.Process.Large(size, 1)
+	p, zeroed := heap.Process.Zeroed(size)
 	if p != 0 && !zeroed {
 		sys.Zero(p, size)
 	}

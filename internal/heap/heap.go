@@ -121,19 +121,27 @@ func (h *Heap) Malloc(size units.Bytes) uintptr {
 
 // AllocClass returns an object of size class c, or 0.
 func (h *Heap) AllocClass(c units.ClassID) uintptr {
+	p, _ := h.allocClass(c)
+	return p
+}
+
+// allocClass is AllocClass; fresh says that the object's first word was clear. For sole objects that means that
+// all of it reads as zero: every free marks it, and centralfreelist those of pages that were used before.
+func (h *Heap) allocClass(c units.ClassID) (p uintptr, fresh bool) {
 	g := h.enter()
 	if g < 0 {
-		return h.side.alloc(sizeclass.Size(c), sideAlign(sizeclass.Size(c)))
+		return h.side.alloc(sizeclass.Size(c), sideAlign(sizeclass.Size(c))), false
 	}
-	p := h.Front.Alloc(c)
+	p = h.Front.Alloc(c)
 	h.leave(g)
 	if p == 0 {
 		p = h.allocRefused(c)
 	}
 	if p != 0 {
+		fresh = sys.Load64(p) == 0
 		unmark(p)
 	}
-	return p
+	return p, fresh
 }
 
 // AllocClassOn is AllocClass for a goroutine pinned to P v, which found nothing in the P's slab.
@@ -190,7 +198,8 @@ func (h *Heap) large(size, align units.Bytes) (p uintptr, zeroed bool) {
 // caller clears them.
 func (h *Heap) Zeroed(size units.Bytes) (p uintptr, zeroed bool) {
 	if c := sizeclass.ForMalloc(size); c != 0 {
-		return h.AllocClass(c), false
+		p, zeroed = h.allocClass(c)
+		return p, zeroed && size > sizeclass.SoleAbove
 	}
 	return h.Large(size, 1)
 }

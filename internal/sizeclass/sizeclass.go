@@ -26,6 +26,9 @@ const (
 	TableLen = units.MaxSmall>>CoarseShift + CoarseBias + 1
 )
 
+// SoleAbove is the request size, in bytes, above which a class's spans hold a single object.
+const SoleAbove units.Bytes = 45056
+
 // RecipShift is the shift that goes with Class.Recip. 34 is the largest for which the reciprocal of 8
 // fits 32 bits; offsets have 18 bits, so the product fits 52.
 const RecipShift = 34

@@ -231,3 +231,14 @@ func BenchmarkForMalloc(b *testing.B) {
 	}
 	_ = sink
 }
+
+func TestClassesAboveSoleAboveHaveOneObjectASpan(t *testing.T) {
+	for c := ForMalloc(SoleAbove + 1); c < NumClasses; c++ {
+		if Objects(c) != 1 {
+			t.Errorf("class %d has %d objects", c, Objects(c))
+		}
+	}
+	if Objects(ForMalloc(SoleAbove)) == 1 {
+		t.Error("the bound could be lower")
+	}
+}
