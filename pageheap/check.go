@@ -9,6 +9,9 @@ type tally struct {
 	fillerReleased   uint64
 	backed, unbacked uint32 // hugepages
 	filler, whole    uint32
+	region, busy     uint32
+	empty            uint32
+	regionUsed       uint64
 	spans            uint32
 }
 
@@ -68,6 +71,8 @@ func (h *Heap) checkHuge(hp units.HugePageID, n *tally) (units.HugePageID, strin
 		return hp + 1, ""
 	case t.state == stateLimbo:
 		return 0, "a hugepage was left in limbo"
+	case t.state == stateRegion:
+		return hp + 1, h.checkRegional(hp, t, n)
 	case t.state == stateFiller:
 		n.filler++
 		return hp + 1, h.checkTracker(hp, t, n)
@@ -94,6 +99,46 @@ func (h *Heap) checkHuge(hp units.HugePageID, n *tally) (units.HugePageID, strin
 	n.whole += uint32(whole)
 	n.large += uint64(s.Pages)
 	return hp + whole, ""
+}
+
+// checkRegional checks a hugepage of a region page by page. Spans are counted where they begin.
+func (h *Heap) checkRegional(hp units.HugePageID, t *tracker, n *tally) string {
+	r := h.regionAt(hp)
+	if uint32(hp) < r.first || uint32(hp) >= r.first+r.huge {
+		return "a hugepage is of no region"
+	}
+	used := t.used.count(0, perHuge)
+	if used != uint32(t.usedPages) || used != 0 && !t.touched || t.pinned || t.released != (bitmap{}) || t.zero != (bitmap{}) {
+		return "a region's tracker contradicts itself"
+	}
+	n.region++
+	n.regionUsed += uint64(used)
+	if used != 0 {
+		n.busy++
+	} else if t.touched {
+		n.empty++
+	}
+	until := hp.Page() // pages below belong to a span
+	if id := h.spanInRegion(until); id != 0 {
+		until = h.spans.At(id).First + units.PageID(h.spans.At(id).Pages)
+	}
+	for i := uint32(0); i < perHuge; i++ {
+		page := hp.Page() + units.PageID(i)
+		id := h.pages.Span(page)
+		if id != 0 {
+			s := h.spans.At(id)
+			if s.First != page || s.Class != 0 || i != 0 && page < until || h.regionAt((page+units.PageID(s.Pages)-1).Huge()) != r {
+				return "a span of a region is not where it should be"
+			}
+			until = page + units.PageID(s.Pages)
+			n.spans++
+			n.large += uint64(s.Pages)
+		}
+		if h.pages.Class(page) != 0 || (page < until) != (t.used.nextSet(i) == i) {
+			return "a page of a region is used and of no span, or the reverse"
+		}
+	}
+	return ""
 }
 
 // checkTracker checks a hugepage of the filler page by page.
@@ -179,7 +224,15 @@ func (h *Heap) checkCounts(n *tally) string {
 	if n.backed != h.cache.backed || n.unbacked != h.cache.unbacked || h.cache.limbo != 0 || h.cache.low > n.backed {
 		return "the cache's counters differ from its bitmaps"
 	}
-	sum := uint64(n.backed) + uint64(n.unbacked) + uint64(n.filler) + uint64(n.whole) + uint64(h.pendingCount)
+	rs, perRegion := &h.regions, uint32(0)
+	for i := range rs.list {
+		perRegion += rs.list[i].used
+	}
+	if n.region != rs.huge || n.busy != rs.busy || n.empty != rs.empty || n.regionUsed != rs.used || uint64(perRegion) != rs.used ||
+		rs.low > rs.empty || rs.free != uint64(n.busy+n.empty)*uint64(perHuge)-rs.used {
+		return "the counters of regions differ from their hugepages"
+	}
+	sum := uint64(n.region) + uint64(n.backed) + uint64(n.unbacked) + uint64(n.filler) + uint64(n.whole) + uint64(h.pendingCount)
 	if sum != h.hugeGrown {
 		return "a hugepage is lost"
 	}
@@ -199,7 +252,7 @@ func (h *Heap) checkCounts(n *tally) string {
 
 // checkLists checks that the lists hold each hugepage of the filler once, where it belongs.
 func (h *Heap) checkLists(huge uint32) string {
-	found := uint32(0)
+	found, tails := uint32(0), uint64(0)
 	for set := range uint32(sets) {
 		for g := range uint32(groups) {
 			l := &h.filler.lists[set][g]
@@ -215,6 +268,9 @@ func (h *Heap) checkLists(huge uint32) string {
 						uint32(t.group) != g || uint32(t.index) != i || uint32(group) != g || uint32(index) != i {
 						return "a hugepage is in the wrong list"
 					}
+					if group == groupDonated {
+						tails += uint64(t.longest)
+					}
 					prev, link = link, t.next
 				}
 			}
@@ -222,6 +278,9 @@ func (h *Heap) checkLists(huge uint32) string {
 	}
 	if found != huge {
 		return "a hugepage of the filler is in no list"
+	}
+	if tails != h.filler.tails {
+		return "the pages behind tails are miscounted"
 	}
 	return ""
 }

@@ -2,17 +2,19 @@
 // hugepage that is filled densely, or empty and given back whole, is what keeps address translation cheap
 // (paper section 5.4.4; FACTS.md sections 13 to 20 tell how the best-known allocator does it).
 //
-// Three places hold pages, from small requests to large:
+// Four places hold pages, from small requests to large:
 //
 //   - filler: hugepages that spans share. It takes requests below a hugepage and the tails of larger ones.
 //     It fills the hugepage whose longest free run is the shortest that fits, among those the one with most
 //     allocations, so that the others can empty.
+//   - regions: runs of hugepages in which large spans lie one behind another, for requests that would waste
+//     much of their last hugepage. There are none until 64 MiB of such tails lie unused.
 //   - cache: whole free hugepages, backed by memory or not, as two bitmaps. A request of a hugepage or more
 //     takes a run from there. The unused end of its last hugepage is donated to the filler.
-//   - vm.Space: the window, which grows when neither has room.
+//   - vm.Space: the window, which grows when none has room.
 //
-// A later region for requests a little above a multiple of a hugepage belongs in Heap.pages, between the
-// filler and the cache.
+// Policies lie beside what they steer, as pure functions: policy.go (what earns a hugepage, when one may be
+// broken, how fast memory goes back), demand.go (what will be wanted again), limit.go, collapse.go.
 //
 // Life of a hugepage:
 //
@@ -20,19 +22,20 @@
 //	                        |          ^ resize | shrink                   ^  |
 //	                        +--open--> in the filler ------ emptied -------+  +--take, open-->
 //	                                                  \---- emptied, partly released -> limbo -> unbacked
+//	unbacked --openRegion--> in a region: untouched -> touched -> (emptied, released) untouched --dissolve--> free
 //
-// Where a span lies follows from its size: below 256 pages inside one filler hugepage; from 256 on at the
-// start of a hugepage, with n/256 whole hugepages and, if n%256 != 0, one allocation at the start of the
-// filler hugepage behind them. Freeing and resizing need no more than that.
+// Where a span lies follows, unless its first hugepage is of a region, from its size: below 256 pages inside one
+// filler hugepage; from 256 on at the start of a hugepage, with n/256 whole hugepages and, if n%256 != 0, one
+// allocation at the start of the filler hugepage behind them. Freeing and resizing need no more than that.
 //
 // Knowledge of zero pages: an unbacked hugepage reads as zero. The filler keeps one bit a page, set when its
 // hugepage is opened unbacked and when the page is released, cleared when the page is handed out.
 //
 // Invariants (Heap.Check verifies them; the sums hold whenever the lock is free):
 //
-//   - each hugepage grown is exactly one of: backed, unbacked, whole, in the filler, in limbo, pending
+//   - each hugepage grown is exactly one of: backed, unbacked, whole, in the filler, in a region, in limbo, pending
 //     (address space grown whose metadata the system had no memory for).
-//   - mapped = small + large + filler free + filler released + cache + unbacked, to the byte.
+//   - mapped = small + large + filler free + filler released + region free + cache + unbacked, to the byte.
 //   - in a tracker: released is a subset of zero, zero a subset of not used; 0 < used pages < 256.
 //   - a page's class and span are in the page map exactly while a span owns it.
 //

@@ -21,6 +21,7 @@ type filler struct {
 	free     uint64 // pages free and backed, pinned ones included
 	released uint64 // pages free and given back
 	huge     uint32 // hugepages
+	tails    uint64 // pages behind the tails of large spans that nobody used yet
 }
 
 // get takes n pages aligned to align pages from a hugepage of the set. zeroed tells that they read as zero.

@@ -15,11 +15,12 @@ type Heap struct {
 	growMu sys.Mutex // held while the window or a table grows; before mu
 	space  vm.Space  // guarded by growMu
 
-	mu     sys.Mutex
-	pages  pagemap.Map
-	spans  span.Table
-	filler filler
-	cache  cache
+	mu      sys.Mutex
+	pages   pagemap.Map
+	spans   span.Table
+	filler  filler
+	cache   cache
+	regions regions
 
 	lifetime bool        // the filler's second set is in use
 	maxBytes units.Bytes // the window maps no more
@@ -38,6 +39,7 @@ type Heap struct {
 	hugeDemand      demand
 	pageDemand      demand
 	owed, owedPages uint32
+	owedRegional    uint32
 	credit          units.Bytes // released beyond what ReleaseAtLeast was asked for
 
 	limits   limits
@@ -71,6 +73,7 @@ func (h *Heap) Init(o Options) bool {
 		h.maxBytes = ^units.Bytes(0)
 	}
 	h.limits = limits{soft: unlimited, hard: unlimited}
+	h.regions.patience = tailsMost
 	return true
 }
 
@@ -117,7 +120,11 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	*h.inSpans(c) += uint64(n)
 	h.note()
 	over := h.backedPages() > h.limits.soft
+	region := h.filler.tails >= h.regions.patience && regional(uint32(n)) && h.regionAt(g.first.Huge()) == nil
 	h.mu.Unlock()
+	if region {
+		h.openRegion()
+	}
 	if over && !h.enforce() {
 		h.undo(g.first, uint32(n), c)
 		h.spans.Delete(id)
@@ -160,7 +167,11 @@ func (h *Heap) take(n, align, set uint32) grant {
 		h.filler.open(hp, n, set, fresh, false)
 		return grant{first: hp.Page(), zeroed: fresh, earned: fresh && earns(uint32(hp), set)}
 	}
-	// A region for sizes that waste most of their last hugepage belongs here.
+	if align == 1 && h.regions.huge != 0 && regional(n) {
+		if g, ok := h.takeRegional(n); ok {
+			return g
+		}
+	}
 	whole, tail := n/perHuge, n%perHuge
 	hp := h.takeHuge((n+perHuge-1)/perHuge, max(align/perHuge, 1))
 	if hp == units.NoHuge {
@@ -222,6 +233,10 @@ func (h *Heap) FreeBatch(ids []units.SpanID) {
 // limbo, whose new head it returns. Caller holds mu.
 func (h *Heap) give(first units.PageID, n, limbo uint32) uint32 {
 	hp := first.Huge()
+	if r := h.regionAt(hp); r != nil {
+		h.putRegional(r, first, n)
+		return limbo
+	}
 	if n < perHuge {
 		return h.put(hp, uint32(first)%perHuge, n, 1, limbo)
 	}

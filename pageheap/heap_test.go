@@ -25,6 +25,9 @@ func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 		t.Logf("seed %d", seed)
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := newModel(t, Options{Seed: seed, LifetimeFiller: i%2 == 0})
+		if i%4 >= 2 {
+			m.h.regions.patience = 600 // pages: so that even a small heap has regions
+		}
 		for range steps {
 			x := r.Uint32()
 			m.step(byte(x), byte(x>>8), byte(x>>16))

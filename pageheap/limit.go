@@ -53,7 +53,7 @@ func (h *Heap) OverLimit() bool {
 
 // backedPages is an upper bound of the pages with memory, tables included. Caller holds mu.
 func (h *Heap) backedPages() uint64 {
-	without := uint64(h.pendingCount+h.cache.unbacked)*uint64(perHuge) + h.filler.released
+	without := uint64(h.pendingCount+h.cache.unbacked)*uint64(perHuge) + h.filler.released + h.regions.unbacked()
 	return h.hugeGrown*uint64(perHuge) - without + uint64(h.space.MetaBytes())>>units.PageShift
 }
 
@@ -67,7 +67,7 @@ func (h *Heap) enforce() bool {
 		h.mu.Unlock()
 		return true
 	}
-	free := h.filler.free + uint64(h.cache.backed)*uint64(perHuge)
+	free := h.filler.free + uint64(h.cache.backed+h.regions.empty)*uint64(perHuge)
 	if backed <= l.hard && (l.stuck || free <= l.soft/100) { // a scan of all hugepages would gain next to nothing
 		h.mu.Unlock()
 		return true

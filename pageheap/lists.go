@@ -51,6 +51,9 @@ func (l *lists) from(i uint32) uint32 {
 // link puts hp, which is in no list, at the front of the list it belongs into.
 func (f *filler) link(hp units.HugePageID, t *tracker) {
 	t.group, t.index = t.place()
+	if t.group == groupDonated {
+		f.tails += uint64(t.longest)
+	}
 	l := &f.lists[t.set&1][t.group&3]
 	i := uint32(t.index) % indexes
 	head := l.heads[i]
@@ -65,6 +68,9 @@ func (f *filler) link(hp units.HugePageID, t *tracker) {
 
 // unlink takes t out of its list.
 func (f *filler) unlink(t *tracker) {
+	if t.group == groupDonated {
+		f.tails -= uint64(t.index) / chunks // its longest run when it was linked
+	}
 	if t.next != 0 {
 		f.trackers.at(units.HugePageID(t.next - 1)).prev = t.prev
 	}

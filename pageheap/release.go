@@ -19,6 +19,9 @@ const (
 // the processor's address translation.
 func (h *Heap) Release(max units.Bytes, hard bool) units.Bytes {
 	done := h.releaseCache(max)
+	if done < max {
+		done += h.releaseRegions(max - done)
+	}
 	if hard && done < max {
 		done += h.subrelease(max-done, ranks)
 	}
@@ -63,9 +66,12 @@ func (h *Heap) Background(now int64, u Urgency) (done units.Bytes) {
 	if u == Alarm {
 		return h.Release(^units.Bytes(0), true)
 	}
-	whole, pages := h.unwanted(now, u)
+	whole, regional, pages := h.unwanted(now, u)
 	if whole != 0 {
 		done = h.releaseCache(units.Bytes(whole) << units.HugePageShift)
+	}
+	if regional != 0 {
+		done += h.releaseRegions(units.Bytes(regional) << units.HugePageShift)
 	}
 	if pages != 0 {
 		done += h.subrelease(units.Bytes(pages)<<units.PageShift, intact+h.breakable()>>rankShift)
@@ -73,26 +79,29 @@ func (h *Heap) Background(now int64, u Urgency) (done units.Bytes) {
 	return done
 }
 
-// unwanted is how many free hugepages, and how many free pages of hugepages in use, are to be released now.
-func (h *Heap) unwanted(now int64, u Urgency) (whole, pages uint32) {
+// unwanted is how many free hugepages, empty ones of regions, and free pages of hugepages in use are to be released
+// now.
+func (h *Heap) unwanted(now int64, u Urgency) (whole, regional, pages uint32) {
 	h.mu.Lock()
 	h.hugeDemand.advance(now)
 	h.pageDemand.advance(now)
 	inUse, free := h.filler.inUse(), uint32(min(h.filler.free, 1<<31))
 	if u == Hurry {
-		whole, pages = h.cache.backed, surplus(free, inUse, 0)
+		whole, regional, pages = h.cache.backed, h.regions.empty, surplus(free, inUse, 0)
 	} else if h.lastBackground != 0 {
 		elapsed := now - h.lastBackground
-		whole = min(h.cache.low, surplus(h.cache.backed, h.hugeInUse(), h.hugeDemand.recurring()))
-		whole, h.owed = decay(whole, h.owed, elapsed)
+		unused := surplus(h.cache.backed+h.regions.empty, h.hugeInUse(), h.hugeDemand.recurring())
+		whole, h.owed = decay(min(h.cache.low, unused), h.owed, elapsed)
+		regional, h.owedRegional = decay(min(h.regions.low, unused-min(unused, h.cache.low)), h.owedRegional, elapsed)
 		pages = surplus(free, inUse, max(h.pageDemand.recently(), h.pageDemand.recurring()))
 		pages, h.owedPages = decay(pages, h.owedPages, elapsed)
 	}
 	h.lastBackground = now
 	h.limits.stuck = false
 	h.cache.low = h.cache.backed
+	h.regions.low = h.regions.empty
 	h.mu.Unlock()
-	return whole, pages
+	return whole, regional, pages
 }
 
 // breakable is how many pages of a hugepage may be in use for Background to break it.
@@ -105,7 +114,8 @@ func (h *Heap) breakable() uint32 {
 
 // hugeInUse is how many hugepages hold spans. Caller holds mu.
 func (h *Heap) hugeInUse() uint32 {
-	return uint32(h.hugeGrown) - h.pendingCount - h.cache.backed - h.cache.unbacked - h.cache.limbo
+	free := h.pendingCount + h.cache.backed + h.cache.unbacked + h.cache.limbo + h.regions.huge - h.regions.busy
+	return uint32(h.hugeGrown) - free
 }
 
 // note takes down what is in use, after a change. Caller holds mu.

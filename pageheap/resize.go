@@ -12,7 +12,9 @@ func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
 	}
 	limbo, ok := uint32(0), true
 	h.mu.Lock()
-	if n < s.Pages {
+	if r := h.regionAt(s.First.Huge()); r != nil {
+		ok = h.resizeRegional(r, s.First, uint32(s.Pages), uint32(n))
+	} else if n < s.Pages {
 		limbo = h.shrink(s.First, uint32(s.Pages), uint32(n))
 	} else if n > s.Pages {
 		var lacking uint32
@@ -33,7 +35,12 @@ func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
 		h.mu.Lock()
 		h.large -= uint64(n) - uint64(old)
 		s.Pages = old
-		limbo, ok = h.shrink(s.First, uint32(n), uint32(old)), false
+		if r := h.regionAt(s.First.Huge()); r != nil {
+			h.resizeRegional(r, s.First, uint32(n), uint32(old))
+		} else {
+			limbo = h.shrink(s.First, uint32(n), uint32(old))
+		}
+		ok = false
 		h.limits.refused++
 		h.note()
 		h.mu.Unlock()

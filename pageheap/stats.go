@@ -10,18 +10,24 @@ import (
 )
 
 // Stats is a consistent view of a heap's pages. All but Meta are parts of the window:
-// Mapped = Small + Large + FillerFree + FillerReleased + Cache + Unbacked, to the byte.
+// Mapped = Small + Large + FillerFree + FillerReleased + RegionFree + Cache + Unbacked, to the byte.
 type Stats struct {
 	Mapped         units.Bytes // handed out by the window so far
 	Small          units.Bytes // in spans of a size class
 	Large          units.Bytes // in large spans
 	FillerFree     units.Bytes // free pages of hugepages in use, backed (or never touched)
 	FillerReleased units.Bytes // free pages of hugepages in use, given back
+	RegionFree     units.Bytes // free pages of regions, backed
 	Cache          units.Bytes // whole free hugepages, backed
-	Unbacked       units.Bytes // whole free hugepages without memory
+	Unbacked       units.Bytes // whole free hugepages without memory, those of regions included
 	Meta           units.Bytes // mapped for tables
 
+	// Where the spans of Small and Large are (paper Fig. 5.15); what is in neither has whole hugepages.
+	FillerUsed units.Bytes
+	RegionUsed units.Bytes
+
 	FillerHuge uint32 // hugepages in the filler
+	RegionHuge uint32 // and in regions
 
 	SpansAllocated  uint64 // since the heap began, as all below
 	SpansFreed      uint64
@@ -50,9 +56,13 @@ func (h *Heap) stats(st *Stats) {
 		FillerFree:     units.Bytes(h.filler.free) << units.PageShift,
 		FillerReleased: units.Bytes(h.filler.released) << units.PageShift,
 		Cache:          units.Bytes(h.cache.backed+h.cache.limbo) << units.HugePageShift,
-		Unbacked:       units.Bytes(h.cache.unbacked+h.pendingCount) << units.HugePageShift,
+		RegionFree:     units.Bytes(h.regions.free) << units.PageShift,
+		Unbacked:       units.Bytes(h.cache.unbacked+h.pendingCount)<<units.HugePageShift + units.Bytes(h.regions.unbacked())<<units.PageShift,
 		Meta:           h.space.MetaBytes(),
+		FillerUsed:     units.Bytes(h.filler.inUse()) << units.PageShift,
+		RegionUsed:     units.Bytes(h.regions.used) << units.PageShift,
 		FillerHuge:     h.filler.huge,
+		RegionHuge:     h.regions.huge,
 
 		SpansAllocated:  h.allocated,
 		SpansFreed:      h.freed,
@@ -69,7 +79,7 @@ func (h *Heap) stats(st *Stats) {
 
 // Accounted is the sum that equals Mapped.
 func (st *Stats) Accounted() units.Bytes {
-	return st.Small + st.Large + st.FillerFree + st.FillerReleased + st.Cache + st.Unbacked
+	return st.Small + st.Large + st.FillerFree + st.FillerReleased + st.RegionFree + st.Cache + st.Unbacked
 }
 
 // Span is the description of span id. Preconditions: id is a live span.
@@ -86,7 +96,7 @@ func (h *Heap) Spans() *span.Table  { return &h.spans }
 
 // SpanOf is the live span that p points into, its interior included, or 0. It takes no lock, so that error
 // paths can call it anywhere: while other threads allocate and free near p the answer may be out of date.
-// It takes up to 256 steps inside a hugepage and one for each hugepage back to the span's start.
+// It takes up to 256 steps inside a hugepage, a step for each page of a span in a region, one for each hugepage of others.
 func (h *Heap) SpanOf(p uintptr) units.SpanID {
 	if !h.space.Contains(p) {
 		return 0
@@ -96,7 +106,10 @@ func (h *Heap) SpanOf(p uintptr) units.SpanID {
 	if hp >= h.covered {
 		return 0
 	}
-	if h.filler.trackers.at(hp).state == stateFiller {
+	switch h.filler.trackers.at(hp).state {
+	case stateRegion:
+		return h.spanInRegion(page)
+	case stateFiller:
 		for i := page + 1; i > hp.Page(); i-- {
 			if id := h.pages.Span(i - 1); id != 0 {
 				return h.covering(id, page)
@@ -116,6 +129,22 @@ func (h *Heap) SpanOf(p uintptr) units.SpanID {
 			return h.covering(id, page)
 		}
 		if hp == 0 {
+			return 0
+		}
+	}
+}
+
+// spanInRegion is SpanOf for a page of a region. It takes a step for each page back to the span's start.
+func (h *Heap) spanInRegion(page units.PageID) units.SpanID {
+	for i := page; ; i-- {
+		t := h.filler.trackers.at(i.Huge())
+		if k := uint32(i) % perHuge; t.state != stateRegion || t.used[k>>6]>>(k&63)&1 == 0 {
+			return 0
+		}
+		if id := h.pages.Span(i); id != 0 {
+			return h.covering(id, page)
+		}
+		if i == 0 {
 			return 0
 		}
 	}

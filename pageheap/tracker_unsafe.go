@@ -30,7 +30,7 @@ type tracker struct {
 	state   uint8
 	donated bool // its only allocation is the tail of a large span or was aligned to it
 	pinned  bool // its free pages are being released
-	_       [1]byte
+	touched bool // in a region: may have memory
 }
 
 const trackerShift = 7
@@ -42,6 +42,7 @@ const (
 	stateNone   = iota // the hugepage is not in the filler
 	stateFiller        // spans share it
 	stateLimbo         // empty and partly released; its rest is about to be released
+	stateRegion        // part of a region; index says which
 )
 
 // trackers is the table of trackers.

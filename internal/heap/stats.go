@@ -26,7 +26,7 @@ type Stats struct {
 	PerCPU         units.Bytes // objects in per-CPU caches
 	Transfer       units.Bytes // objects in transfer caches
 	Central        units.Bytes // free objects in spans
-	FillerFree     units.Bytes // pageheap.Stats has these
+	FillerFree     units.Bytes // pageheap.Stats has these; regions' free pages count here
 	FillerReleased units.Bytes
 	Cache          units.Bytes
 	Unbacked       units.Bytes
@@ -101,7 +101,7 @@ func (h *Heap) stats(s *Stats) {
 	p := &s.Pages
 	h.pages().Stats(p)
 	s.Mapped, s.Large, s.Meta = p.Mapped, p.Large, p.Meta
-	s.FillerFree, s.FillerReleased, s.Cache, s.Unbacked = p.FillerFree, p.FillerReleased, p.Cache, p.Unbacked
+	s.FillerFree, s.FillerReleased, s.Cache, s.Unbacked = p.FillerFree+p.RegionFree, p.FillerReleased, p.Cache, p.Unbacked
 	s.Side = units.Bytes(max(atomic.LoadInt64(&h.side.bytes), 0))
 	spans := uint64(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
