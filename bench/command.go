@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -115,12 +116,15 @@ func (o *options) prepare(ctx context.Context) (*lab.Lab, error) {
 	}
 	all := []subject.Subject{subject.Glibc()}
 	path := o.lib
-	if !filepath.IsAbs(path) && path == "build/libvcmalloc.so" {
+	if path == "build/libvcmalloc.so" {
 		path = filepath.Join(root, path)
+		if err := build(ctx, root, path); err != nil {
+			return nil, err
+		}
 	}
 	// A copy: `make` in another window must not exchange the library between two rounds.
 	if l.Ours, err = snapshot(path, filepath.Join(l.Work, "lib")); err != nil {
-		return nil, fmt.Errorf("%w (build it with `make`)", err)
+		return nil, err
 	}
 	all = append(all, l.Ours)
 	have, missing := subject.Installed()
@@ -147,6 +151,20 @@ func (o *options) prepare(ctx context.Context) (*lab.Lab, error) {
 	}
 	l.Baseline, l.Traces, l.Only = o.baseline, o.traces, o.only
 	return l, nil
+}
+
+// build makes our library if it is not there. One that is there is taken as it is.
+func build(ctx context.Context, root, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, "bench: building the library (make lib)")
+	cmd := exec.CommandContext(ctx, "make", "-C", root, "lib")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("make lib: %w", err)
+	}
+	return nil
 }
 
 func snapshot(path, dir string) (subject.Subject, error) {

@@ -25,7 +25,7 @@ func setupCommand() *cobra.Command {
 			if err := cmd.Run(); err != nil {
 				return fmt.Errorf("installing packages: %w", err)
 			}
-			fmt.Println("bench: packages looked after; build the library with `make`, then `go run ./bench --quick all`")
+			fmt.Println("bench: packages looked after; now `go run ./bench --quick all`")
 			return nil
 		},
 	}

@@ -71,10 +71,22 @@ func tail(n, k int) float64 {
 	return sum
 }
 
-// Ratios divides round by round. Rounds in which either figure is missing (NaN) or the base is not positive say
-// nothing and are left out.
+// fromNothing stands for the ratio of something to nothing, which JSON can't hold.
+const fromNothing = 1000
+
+// Ratios divides round by round. Rounds in which a figure is missing (NaN) or the base is negative say nothing and
+// are left out. Nothing to nothing is 1: where a count is mostly 0, leaving those rounds out would compare only the
+// rounds in which the base happened to have one.
 func Ratios(base, values []float64) []float64 {
-	return pairs(base, values, func(b, v float64) (float64, bool) { return v / b, b > 0 })
+	return pairs(base, values, func(b, v float64) (float64, bool) {
+		switch {
+		case b == 0 && v == 0:
+			return 1, true
+		case b == 0:
+			return fromNothing, v > 0
+		}
+		return min(v/b, fromNothing), b > 0
+	})
 }
 
 // Differences subtracts round by round.

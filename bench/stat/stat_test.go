@@ -60,7 +60,8 @@ func TestSpreadLeavesItsInputAlone(t *testing.T) {
 
 func TestRatiosPairRoundsAndSkipWhatIsMissing(t *testing.T) {
 	nan := math.NaN()
-	assert.Equal(t, []float64{2, 3}, Ratios([]float64{1, nan, 2, 0, 1}, []float64{2, 5, 6, 7, nan}))
+	assert.Equal(t, []float64{2, 3}, Ratios([]float64{1, nan, 2, -1, 1}, []float64{2, 5, 6, 7, nan}))
+	assert.Equal(t, []float64{1, fromNothing, 0}, Ratios([]float64{0, 0, 2}, []float64{0, 7, 0}), "counts that are mostly 0")
 	assert.Equal(t, []float64{1}, Differences([]float64{1, 2}, []float64{2}))
 }
 

@@ -52,7 +52,7 @@ func KeyValue(l *lab.Lab, name, shape string, operations int) runner.Case {
 		name: name, unit: "op/s", file: "kv.cc", waste: true,
 		about: "A key-value store with a write buffer and an LRU cache of decoded blocks; " + about[shape] + "; every value read is checked.",
 		args:  []string{fmt.Sprint(operations), lab.Pick(l.Size, "256", "32", "4"), "1", shape},
-		cost:  time.Duration(operations) * 15 * time.Microsecond,
+		cost:  time.Duration(operations) * 6 * time.Microsecond,
 	}.build(l)
 }
 
