@@ -131,6 +131,8 @@ func totals(t *block.Totals) Totals {
 		UsedObjects: t.UsedObjects, LargeObjects: t.LargeObjects,
 		SpansAllocated: t.SpansAllocated, SpansFreed: t.SpansFreed,
 		HugepagesGrown: t.HugeGrown, ReleasedBytes: t.Released, MadviseFailures: t.MadviseFailures,
+		FillerUsed: t.FillerUsed, RegionUsed: t.RegionUsed, RegionFree: t.RegionFree,
+		Collapsed: t.Collapsed, SoftHits: t.SoftHits, HardRefusals: t.HardRefusals,
 		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed,
 	}
 }

@@ -58,6 +58,16 @@ type Totals struct {
 	Underflows      uint64 `json:"underflows"` // misses of per-CPU caches on allocation
 	Overflows       uint64 `json:"overflows"`  // and on free
 
+	// Where in the page heap spans are, in bytes: in hugepages they share, in regions; the rest has whole hugepages.
+	// RegionFree is the part of FillerFree that lies in regions.
+	FillerUsed uint64 `json:"filler_used_bytes"`
+	RegionUsed uint64 `json:"region_used_bytes"`
+	RegionFree uint64 `json:"region_free_bytes"`
+
+	Collapsed    uint64 `json:"hugepages_collapsed"` // put behind small pages on request
+	SoftHits     uint64 `json:"soft_limit_hits"`
+	HardRefusals uint64 `json:"hard_limit_refusals"`
+
 	// Objects that transfer caches and spans handed out again, of which is known in what last-level cache domain they
 	// were freed; and of these, those handed to another domain. Nothing is counted where there is one domain, nor what
 	// stays within one per-CPU cache.
@@ -165,3 +175,9 @@ func (t *Totals) PageHeapFree() uint64 { return t.FillerFree + t.Cache }
 
 // Backed is the part of Mapped that may have memory: all but what was given back or never touched.
 func (t *Totals) Backed() uint64 { return t.Mapped - t.FillerReleased - t.Unbacked }
+
+// wholeUsed is how many bytes of spans have hugepages of their own.
+func (t *Totals) wholeUsed() uint64 {
+	spans := t.Used + t.Large + t.Slack + t.PerCPU + t.Transfer + t.Central
+	return spans - min(spans, t.FillerUsed+t.RegionUsed)
+}

@@ -26,9 +26,14 @@ func WriteText(w io.Writer, p *Process) error {
 	}
 	t := &s.Totals
 	out.printf("\nmisses of vCPU caches: %s on allocation, %s on free\n", humanize.Comma(int64(t.Underflows)), humanize.Comma(int64(t.Overflows)))
-	out.printf("page heap: %s spans allocated, %s freed, %s hugepages grown, %s given back to the system, %d refusals\n\n",
+	out.printf("page heap: %s spans allocated, %s freed, %s hugepages grown, %s given back to the system, %d refusals\n",
 		humanize.Comma(int64(t.SpansAllocated)), humanize.Comma(int64(t.SpansFreed)), humanize.Comma(int64(t.HugepagesGrown)),
 		humanize.IBytes(t.ReleasedBytes), t.MadviseFailures)
+	out.printf("spans: %s in shared hugepages (%s free there), %s in regions (%s free), %s in hugepages of their own\n",
+		humanize.IBytes(t.FillerUsed), humanize.IBytes(t.FillerFree-min(t.RegionFree, t.FillerFree)),
+		humanize.IBytes(t.RegionUsed), humanize.IBytes(t.RegionFree), humanize.IBytes(t.wholeUsed()))
+	out.printf("%s hugepages collapsed, soft limit exceeded %s times, hard limit refused %s requests\n\n",
+		humanize.Comma(int64(t.Collapsed)), humanize.Comma(int64(t.SoftHits)), humanize.Comma(int64(t.HardRefusals)))
 	out.table(classTable(s.Classes))
 	out.printf("\n")
 	out.table(vcpuTable(s.VCPUs))

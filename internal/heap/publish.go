@@ -142,6 +142,8 @@ func (h *Heap) publishTotals(t *block.Totals) {
 	t.UsedObjects, t.LargeObjects = s.UsedObjects, s.LargeObjects
 	t.SpansAllocated, t.SpansFreed = s.Pages.SpansAllocated, s.Pages.SpansFreed
 	t.HugeGrown, t.Released, t.MadviseFailures = s.Pages.HugeGrown, s.Pages.Released, s.Pages.MadviseFailures
+	t.FillerUsed, t.RegionUsed, t.RegionFree = uint64(s.Pages.FillerUsed), uint64(s.Pages.RegionUsed), uint64(s.Pages.RegionFree)
+	t.Collapsed, t.SoftHits, t.HardRefusals = s.Pages.Collapsed, s.Pages.SoftHits, s.Pages.HardRefusals
 	t.Underflows, t.Overflows = s.Underflows, s.Overflows
 	t.Reused, t.Crossed = s.Reused, s.Crossed
 }

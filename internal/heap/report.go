@@ -42,6 +42,10 @@ func (h *Heap) report(t *sys.Text) {
 	t.Str("page heap: ").Dec(s.Pages.SpansAllocated, 0).Str(" spans allocated, ").Dec(s.Pages.SpansFreed, 0).Str(" freed, ").
 		Dec(s.Pages.HugeGrown, 0).Str(" hugepages grown, ").Dec(s.Pages.Released, 0).Str(" bytes released, ").
 		Dec(s.Pages.MadviseFailures, 0).Str(" refusals\n")
+	t.Str("  spans in shared hugepages: ").MiB(uint64(s.Pages.FillerUsed), 0).Str(" MiB (").MiB(uint64(s.Pages.FillerFree), 0).
+		Str(" free there), in regions: ").MiB(uint64(s.Pages.RegionUsed), 0).Str(" (").MiB(uint64(s.Pages.RegionFree), 0).
+		Str(" free); hugepages collapsed: ").Dec(s.Pages.Collapsed, 0).Str("; over the soft limit: ").Dec(s.Pages.SoftHits, 0).
+		Str(" times, refused by the hard: ").Dec(s.Pages.HardRefusals, 0).Str("\n")
 	if n := h.Front.Transfer.Domains(); n > 1 {
 		t.Str("last-level cache domains: ").Dec(uint64(n), 0).Str("; reused across them ").Dec(s.Crossed, 0).Str(" of ").
 			Dec(s.Reused, 0).Str(" objects\n")

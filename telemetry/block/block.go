@@ -69,7 +69,13 @@ type Totals struct {
 	Overflows       uint64 // and on free
 	Reused          uint64 // objects the middle tiers handed out again of which is known what domain freed them
 	Crossed         uint64 // of these, freed in another last-level cache domain than they were handed to
-	_               [8]uint64
+	FillerUsed      uint64 // bytes of spans in hugepages that spans share
+	RegionUsed      uint64 // and in regions; the other spans have whole hugepages
+	RegionFree      uint64 // free and backed pages of regions, part of FillerFree
+	Collapsed       uint64 // hugepages put behind small pages on request
+	SoftHits        uint64 // times the soft limit was exceeded
+	HardRefusals    uint64 // requests refused because of the hard limit
+	_               [2]uint64
 }
 
 // Class is one size class; counts are objects.
