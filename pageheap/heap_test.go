@@ -430,3 +430,27 @@ func TestConcurrentUse(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 }
+
+func TestSizesFromAPageTo64GiB(t *testing.T) {
+	h := newHeap(t, Options{LifetimeFiller: true})
+	var ids []units.SpanID
+	for n := units.Pages(1); n <= 64<<30>>units.PageShift; n *= 2 {
+		for _, k := range []units.Pages{n, n + 1, n + n/3} {
+			id := must(t, h, k)
+			sys.Store64(h.Addr(id), uint64(id))
+			sys.Store64(h.Addr(id)+uintptr(k)<<units.PageShift-8, uint64(id))
+			ids = append(ids, id)
+		}
+	}
+	st := checkHeap(t, h)
+	for _, id := range ids {
+		if s := h.Span(id); sys.Load64(h.Addr(id)) != uint64(id) || sys.Load64(h.Addr(id)+uintptr(s.Pages)<<units.PageShift-8) != uint64(id) {
+			t.Fatalf("a span of %d pages was overwritten", s.Pages)
+		}
+	}
+	h.FreeBatch(ids)
+	h.Release(^units.Bytes(0), true)
+	if st = checkHeap(t, h); st.Unbacked != st.Mapped {
+		t.Fatalf("%+v", st)
+	}
+}
