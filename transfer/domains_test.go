@@ -154,6 +154,20 @@ func TestSwitchedOffThereIsOneSharedCacheAndCrossingsAreCountedStill(t *testing.
 	require.EqualValues(t, 32, st.Crossed)
 }
 
+func TestADomainWithoutMemoryForAShardIsServedByTheSharedCaches(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, four)
+	useBoth(t, k, 10)
+	k.domains.state[2] = refused // what open stores when the system has no memory
+	insertOn(t, k, 4, 10, removeOn(t, k, 4, 10, 64))
+	require.Equal(t, 2, opened(k))
+	require.EqualValues(t, 64, k.shared.caches[10].used)
+	var held [sizeclass.NumClasses]int
+	held[10] = 2 * 64 // useBoth's
+	k.Visit()
+	check(t, k, &held)
+}
+
 func TestASpanRemembersTheDomainThatFreedItsObjects(t *testing.T) {
 	k := newTier(t)
 	k.Legacy = true

@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/simcpu"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/percpu"
+	"github.com/vcmalloc/vcmalloc/transfer"
 )
 
 func percpuOf(vcpus uintptr) percpu.Options { return percpu.Options{VCPUs: vcpus} }
@@ -296,6 +298,42 @@ func TestTheTopologyTextReachesTheTransferCaches(t *testing.T) {
 	require.False(t, h.divided, "the start of a process opens no file of sysfs")
 	h.Background(sys.Now())
 	require.True(t, h.divided)
+}
+
+func TestBothDesignsSwitchedOffAreTheLegacyMiddleTier(t *testing.T) {
+	for _, legacy := range []config.Features{config.NUCA | config.SpanPriority, 0} {
+		text := []byte("0;1;2;3\x00")
+		h := newHeap(t, Options{
+			Config: config.Config{Topology: uintptr(unsafe.Pointer(&text[0])), Legacy: legacy},
+			PerCPU: percpu.Options{VCPUs: 4, Sequences: percpu.Sequences{CPU: simcpu.Function()}},
+		})
+		var held []uintptr
+		for i := range 40000 { // allocated in bursts on one CPU, freed on the next
+			simcpu.Set(int32(i / 2000 % 4))
+			held = append(held, h.Malloc(100))
+			for len(held) > 1000 && i%2000 > 1000 {
+				h.Free(held[0], CallFree)
+				held = held[1:]
+			}
+		}
+		k, open := &h.Front.Transfer, 0
+		for d := range k.Domains() {
+			var st transfer.DomainStats
+			if k.Domain(d, &st); st.Open {
+				open++
+			}
+		}
+		require.Equal(t, legacy != 0, k.Legacy && k.Central.Legacy)
+		require.Equal(t, legacy == 0, open > 1, "%d shards", open)
+		var st Stats
+		h.Stats(&st)
+		require.Positive(t, st.Reused, "crossings are counted with the designs and without")
+		require.LessOrEqual(t, st.Crossed, st.Reused)
+		for _, p := range held {
+			h.Free(p, CallFree)
+		}
+		check(t, h, 0)
+	}
 }
 
 func TestMovedObjectsKeepTheirContentsWhateverTheirPages(t *testing.T) {
