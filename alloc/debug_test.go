@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -58,10 +59,17 @@ func TestDebugAborts(t *testing.T) {
 	freeTwice(p)
 }
 
+// reports guards what collect gathers: cleanups report in a goroutine of the runtime's.
+var reports sync.Mutex
+
 // collect turns debug mode on and gathers what it reports.
 func collect(t *testing.T, o alloc.DebugOptions) *[]alloc.Report {
 	var got []alloc.Report
-	o.OnReport = func(r alloc.Report) { got = append(got, r) }
+	o.OnReport = func(r alloc.Report) {
+		reports.Lock()
+		got = append(got, r)
+		reports.Unlock()
+	}
 	require.NoError(t, alloc.EnableDebug(o))
 	require.True(t, alloc.DebugEnabled())
 	return &got
@@ -215,10 +223,15 @@ func TestDebugArenas(t *testing.T) {
 	for range 100 {
 		runtime.GC()
 		time.Sleep(time.Millisecond)
-		if len(*got) > 0 {
+		reports.Lock()
+		n := len(*got)
+		reports.Unlock()
+		if n > 0 {
 			break
 		}
 	}
+	reports.Lock()
+	defer reports.Unlock()
 	require.Len(t, *got, 1)
 	require.Equal(t, "leaked arena", (*got)[0].Kind)
 	require.Contains(t, (*got)[0].Allocated.String(), "TestDebugArenas")
@@ -279,6 +292,7 @@ func TestSamplingFindsLeaksBySite(t *testing.T) {
 func TestMemoryLimitFollowsOffHeapBytes(t *testing.T) {
 	old := debug.SetMemoryLimit(10 << 30)
 	defer debug.SetMemoryLimit(old)
+	alloc.ReleaseOSMemory() // or the object below may have memory already
 	stop := alloc.TrackMemoryLimit()
 	first := debug.SetMemoryLimit(-1)
 	require.Less(t, first, int64(10<<30))
