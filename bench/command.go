@@ -68,7 +68,7 @@ func command() *cobra.Command {
 			return run(c.Context(), o, b)
 		},
 	})
-	root.AddCommand(showCommand(), recordCommand())
+	root.AddCommand(showCommand(), recordCommand(), goCommand(o))
 	return root
 }
 
