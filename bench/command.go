@@ -50,7 +50,7 @@ func command() *cobra.Command {
 	f.StringArrayVar(&o.only, "only", nil, "only cases whose name contains one of these words (a list, or repeated); in `designs`, a design's name chooses the design")
 	f.StringArrayVar(&o.traces, "trace", nil, "replay this file of `bench record` in fleet; may be repeated")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds per case (default 11, with --quick 7)")
-	f.DurationVar(&o.budget, "budget", 0, "a case stops after this time, but not before 3 rounds (default 10m, with --quick 15s)")
+	f.DurationVar(&o.budget, "budget", 0, "a case stops after this time, but not before 3 rounds (default 5m, with --quick 15s)")
 	root.AddCommand(setupCommand())
 	for _, s := range suites {
 		root.AddCommand(&cobra.Command{
@@ -88,7 +88,7 @@ func (o *options) plan() runner.Plan {
 		Rounds:    lab.Pick(s, 11, 7, 3),
 		MinRounds: 3,
 		Warmup:    lab.Pick(s, 1, 1, 0),
-		Budget:    lab.Pick(s, 10*time.Minute, 15*time.Second, 15*time.Second),
+		Budget:    lab.Pick(s, 5*time.Minute, 15*time.Second, 15*time.Second),
 	}
 	// Where time allows, what is short is measured until it is known to 2 %.
 	p.Width, p.MaxRounds, p.Stretch = 0.02, 51, lab.Pick(s, 30*time.Second, 0, 0)
@@ -212,6 +212,9 @@ func run(ctx context.Context, o *options, build []builder) error {
 	rep := &report.Report{
 		Command: "go run ./bench " + strings.Join(os.Args[1:], " "), Date: start.Format(time.RFC3339),
 		Seconds: time.Since(start).Seconds(), Quick: o.size() != lab.Full, Machine: l.Machine, Suites: done,
+	}
+	if errors.Is(runErr, context.Canceled) {
+		runErr = errors.New("interrupted: the report has the cases that were done")
 	}
 	return errors.Join(publish(rep, o.out), runErr, rep.Failures())
 }

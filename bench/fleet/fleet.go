@@ -58,7 +58,7 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 func replay(l *lab.Lab, name, about, path string, generate func() error) runner.Case {
 	var binary string
 	return runner.Case{
-		Name: name, About: about, Cost: lab.Pick(l.Size, 10*time.Second, 2*time.Second, 200*time.Millisecond),
+		Name: name, About: about, Cost: lab.Pick(l.Size, 8*time.Second, time.Second, 200*time.Millisecond),
 		Metrics: append([]runner.Metric{rate, heapPeak, waste}, l.SystemMetrics()[2:]...), // the process's own peak and average have the trace in them
 		Prepare: func(ctx context.Context) (err error) {
 			if binary, err = l.CC.Program(ctx, "replay.cc"); err != nil || generate == nil {

@@ -67,11 +67,16 @@ func (t *Trace) Write(w io.Writer) error {
 
 // Save writes the trace to a file.
 func (t *Trace) Save(path string) error {
-	f, err := os.Create(path)
+	part := fmt.Sprintf("%s.%d", path, os.Getpid()) // another bench may be reading the one that is there
+	f, err := os.Create(part)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.Write(f), f.Close())
+	if err := errors.Join(t.Write(f), f.Close()); err != nil {
+		os.Remove(part)
+		return err
+	}
+	return os.Rename(part, path)
 }
 
 // raw is the struct raw_event of bench/load/trace.h.

@@ -82,7 +82,7 @@ func instructions(l *lab.Lab, path, linked string, empty subject.Subject) runner
 		{"", "shuffle", 64, 1}, {"", "calloc", 64, 1}, {"", "delete", 64, 1}, {"", "realloc", 4096, 1}, {"", "mixed", 0, 1},
 	}, []point{{"", "pair", 64, 1}, {"", "mixed", 0, 1}}, []point{{"", "pair", 64, 1}}) {
 		s.Cases = append(s.Cases, runner.Case{
-			Name: p.name() + ", callgrind", Metrics: []runner.Metric{count, multiple}, Cost: 1500 * time.Millisecond, NoWarmup: true,
+			Name: p.name() + ", callgrind", Metrics: []runner.Metric{count, multiple}, Cost: 900 * time.Millisecond, NoWarmup: true,
 			Prepare: func(context.Context) error {
 				if _, err := exec.LookPath("valgrind"); err != nil {
 					return fmt.Errorf("valgrind is not installed (package valgrind; `go run ./bench setup`)")

@@ -99,7 +99,7 @@ func load(l *lab.Lab) (out []func(seed uint64) ([]*fleet.Trace, error), names []
 func simulated(name, place string, load func(uint64) ([]*fleet.Trace, error)) runner.Case {
 	rounds := map[string]uint64{}
 	return runner.Case{
-		Name: name, Metrics: metrics, Cost: 5 * time.Second, Rounds: 3, NoWarmup: true,
+		Name: name, Metrics: metrics, Cost: time.Second, Rounds: 3, NoWarmup: true,
 		Run: func(_ context.Context, sub subject.Subject) (runner.Sample, error) {
 			rounds[sub.Name]++
 			seed := rounds[sub.Name] // both play the same

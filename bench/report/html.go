@@ -62,10 +62,8 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		}
 		for _, c := range s.Cases {
 			h.Rows = append(h.Rows, s.htmlRows(c)...)
-			for _, sub := range s.Subjects {
-				if e := c.Failed[sub.Name]; e != "" {
-					h.Broken = append(h.Broken, c.Name+" under "+sub.Name+": "+e)
-				}
+			for _, f := range c.failures(s.Subjects) {
+				h.Broken = append(h.Broken, c.Name+" under "+f.who+": "+f.why)
 			}
 		}
 		p.Sheets = append(p.Sheets, h)
@@ -75,8 +73,8 @@ func (r *Report) WriteHTML(w io.Writer) error {
 
 func (s *Suite) htmlRows(c *Case) []htmlRow {
 	var rows []htmlRow
-	for _, m := range c.Metrics {
-		if len(m.Spread) == 0 && len(c.Failed) == 0 {
+	for i, m := range c.Metrics {
+		if len(m.Spread) == 0 && (len(c.Failed) == 0 || i > 0) {
 			continue
 		}
 		row := htmlRow{Case: c.Name, About: c.About, Rounds: c.Rounds, First: len(rows) == 0, Metric: metricLabel(m)}

@@ -69,11 +69,9 @@ func (s *Suite) writeMarkdown(w io.Writer) {
 		x.writeMarkdown(w)
 	}
 	for _, c := range s.Cases {
-		for _, sub := range s.Subjects {
-			if e := c.Failed[sub.Name]; e != "" {
-				first, _, _ := strings.Cut(e, "\n")
-				fmt.Fprintf(w, "\nFAILED: %s under %s: %s\n", c.Name, sub.Name, first)
-			}
+		for _, f := range c.failures(s.Subjects) {
+			first, _, _ := strings.Cut(f.why, "\n")
+			fmt.Fprintf(w, "\nFAILED: %s under %s: %s\n", c.Name, f.who, first)
 		}
 	}
 }

@@ -147,3 +147,13 @@ func TestPlotsOfAllKindsAreDrawn(t *testing.T) {
 	_, err = (&Suite{Plots: []Plot{{Title: "odd", Kind: "pie"}}}).extras()
 	assert.ErrorContains(t, err, "pie")
 }
+
+func TestWhatFailsForAllIsSaidOnce(t *testing.T) {
+	c := &Case{Name: "redis", Failed: map[string]string{"a": "no redis here", "b": "no redis here"}}
+	subjects := []subject.Subject{{Name: "a"}, {Name: "b"}}
+	assert.Equal(t, []failed{{"all", "no redis here"}}, c.failures(subjects))
+	c.Failed["b"] = "exit status 4"
+	assert.Len(t, c.failures(subjects), 2)
+	delete(c.Failed, "b")
+	assert.Equal(t, []failed{{"a", "no redis here"}}, c.failures(subjects))
+}

@@ -39,7 +39,7 @@ func (s *Suite) writeText(w io.Writer) {
 	t.AppendHeader(head)
 	for _, c := range s.Cases {
 		for i, m := range c.Metrics {
-			if len(m.Spread) == 0 && len(c.Failed) == 0 {
+			if len(m.Spread) == 0 && (len(c.Failed) == 0 || i > 0) {
 				continue
 			}
 			name := ""
@@ -57,10 +57,8 @@ func (s *Suite) writeText(w io.Writer) {
 	}
 	t.Render()
 	for _, c := range s.Cases {
-		for _, sub := range s.Subjects {
-			if e := c.Failed[sub.Name]; e != "" {
-				fmt.Fprintf(w, "FAILED: %s under %s: %s\n", c.Name, sub.Name, e)
-			}
+		for _, f := range c.failures(s.Subjects) {
+			fmt.Fprintf(w, "FAILED: %s under %s: %s\n", c.Name, f.who, f.why)
 		}
 	}
 	for _, o := range s.Overall {

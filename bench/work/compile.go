@@ -29,7 +29,7 @@ func compile(l *lab.Lab) runner.Case {
 		first    [sha256.Size]byte
 	)
 	c := runner.Case{
-		Name: "compiler", Cost: lab.Pick(l.Size, 23*time.Second, 3*time.Second, time.Second),
+		Name: "compiler", Cost: lab.Pick(l.Size, 20*time.Second, 1300*time.Millisecond, time.Second),
 		About:   "cc1plus -O2 on a generated file of classes, templates and standard containers; the assembly must be the same under all.",
 		Metrics: append([]runner.Metric{throughput("files/h")}, l.SystemMetrics()...),
 	}

@@ -190,7 +190,7 @@ func benchmarkRate(out []byte) (float64, error) {
 func redisMixed(l *lab.Lab) runner.Case {
 	ops := lab.Pick(l.Size, 2000000, 80000, 3000)
 	c := runner.Case{
-		Name: "redis, mixed", Cost: time.Duration(ops) * 14 * time.Microsecond, Prepare: redisReady(l),
+		Name: "redis, mixed", Cost: time.Duration(ops) * 8 * time.Microsecond, Prepare: redisReady(l),
 		About: "redis-server under one pipelining client: values of 16 B to 64 KiB overwritten, deleted, read back and compared; a third " +
 			"expire within a second. The sizes' mean rises and falls during the run.",
 		Metrics: append([]runner.Metric{throughput("op/s")}, append(l.SystemMetrics(), Waste)...),
