@@ -78,7 +78,7 @@ func (h *Heap) reportClasses(t *sys.Text) {
 }
 
 func (h *Heap) reportCPUs(t *sys.Text) {
-	t.Str(" vCPU  cached bytes    capacity   available    slab  underflows  overflows\n")
+	t.Str(" vCPU  cached bytes    capacity   available    slab  underflows  overflows  drains  steals resizes\n")
 	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {
 		var k percpu.Stats
 		h.Front.Stats(v, &k)
@@ -86,7 +86,8 @@ func (h *Heap) reportCPUs(t *sys.Text) {
 			continue
 		}
 		t.Dec(uint64(v), 5).Dec(uint64(k.Used), 14).Dec(uint64(k.Capacity), 12).Dec(uint64(k.Available), 12).
-			Dec(uint64(k.SlabBytes), 8).Dec(k.Underflows, 12).Dec(k.Overflow, 11).Str("\n")
+			Dec(uint64(k.SlabBytes), 8).Dec(k.Underflows, 12).Dec(k.Overflow, 11).
+			Dec(uint64(k.Drains), 8).Dec(uint64(k.Steals), 8).Dec(uint64(k.Resizes), 8).Str("\n")
 	}
 }
 
