@@ -165,7 +165,7 @@ func (t *Tier) open(d uint32) bool {
 	}
 	s.idle = 0
 	atomic.StoreUint32(state, open)
-	k.opened++
+	atomic.AddUint32(&k.opened, 1)
 	return true
 }
 
@@ -175,12 +175,12 @@ func (t *Tier) close(d uint32) {
 	k := &t.domains
 	k.mu.Lock()
 	atomic.StoreUint32(&k.state[(d-1)%MaxDomains], closed)
-	k.opened--
+	atomic.AddUint32(&k.opened, ^uint32(0))
 	for i := uint32(0); i < MaxDomains && k.opened == 1; i++ {
 		if k.state[i] == open {
 			atomic.StoreUint32(&k.lone, i+1)
 			atomic.StoreUint32(&k.state[i], closed)
-			k.opened = 0
+			atomic.StoreUint32(&k.opened, 0)
 		}
 	}
 	k.mu.Unlock()
@@ -189,7 +189,7 @@ func (t *Tier) close(d uint32) {
 // Visit gives back what the shards did not need since the last call, and empties those of domains that the process
 // has left. To be called about once a second, by one thread at a time.
 func (t *Tier) Visit() {
-	share := uint64(t.Central.Pages.Grown()) / shardFraction / uint64(max(t.domains.opened, 1))
+	share := uint64(t.Central.Pages.Grown()) / shardFraction / uint64(max(atomic.LoadUint32(&t.domains.opened), 1))
 	for d := uint32(0); d < atomic.LoadUint32(&t.domains.n); d++ {
 		s := t.mapped(d)
 		if s == nil {

@@ -21,10 +21,8 @@ import (
 // divide gives k the domains of text, and simulated CPUs.
 func divide(t testing.TB, k *Tier, text string) {
 	t.Helper()
-	value := append([]byte(text), 0)
-	at, fault := k.Divide(uintptr(unsafe.Pointer(&value[0])))
+	at, fault := k.Divide(simcpu.Text(text))
 	require.Equal(t, topology.OK, fault, "at %d", at)
-	runtime.KeepAlive(value)
 	k.CPU = simcpu.Function()
 	simcpu.Set(0)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
-	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/bench/fleet"
 	"github.com/vcmalloc/vcmalloc/internal/config"
@@ -54,15 +53,13 @@ type service struct {
 func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed uint64) (*outcome, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	text := append([]byte(topologyText()), 0)
 	h := new(heap.Heap)
 	c := config.Default()
-	c.Legacy, c.TickMillis, c.Topology = legacy, tickMillis, uintptr(unsafe.Pointer(&text[0]))
+	c.Legacy, c.TickMillis, c.Topology = legacy, tickMillis, simcpu.Text(topologyText())
 	ok := h.Init(&heap.Options{
 		Config: c, Seed: seed,
 		PerCPU: percpu.Options{VCPUs: cpus, Sequences: percpu.Sequences{CPU: simcpu.Function()}},
 	})
-	runtime.KeepAlive(text)
 	if !ok {
 		return nil, errors.New("no address range for a heap")
 	}

@@ -2,9 +2,7 @@ package heap
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -279,11 +277,7 @@ func TestOptionsReachTheTiers(t *testing.T) {
 
 func TestTheTopologyTextReachesTheTransferCaches(t *testing.T) {
 	with := func(text string) (h *Heap, line string) {
-		value := append([]byte(text), 0)
-		line = stderrOf(t, func() {
-			h = newHeap(t, Options{Config: config.Config{Topology: uintptr(unsafe.Pointer(&value[0]))}})
-		})
-		runtime.KeepAlive(value)
+		line = stderrOf(t, func() { h = newHeap(t, Options{Config: config.Config{Topology: simcpu.Text(text)}}) })
 		return h, line
 	}
 	h, line := with("0;1")
@@ -302,9 +296,8 @@ func TestTheTopologyTextReachesTheTransferCaches(t *testing.T) {
 
 func TestBothDesignsSwitchedOffAreTheLegacyMiddleTier(t *testing.T) {
 	for _, legacy := range []config.Features{config.NUCA | config.SpanPriority, 0} {
-		text := []byte("0;1;2;3\x00")
 		h := newHeap(t, Options{
-			Config: config.Config{Topology: uintptr(unsafe.Pointer(&text[0])), Legacy: legacy},
+			Config: config.Config{Topology: simcpu.Text("0;1;2;3"), Legacy: legacy},
 			PerCPU: percpu.Options{VCPUs: 4, Sequences: percpu.Sequences{CPU: simcpu.Function()}},
 		})
 		var held []uintptr
