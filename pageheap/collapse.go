@@ -18,6 +18,8 @@ const (
 	collapsePresent = units.HugePageSize / 8 * 7
 	// collapseMost bounds a pass: 4 hugepages take about 2 ms, once a second.
 	collapseMost = 4
+	// collapseAfter is how many passes are left out first: what ends within seconds would not earn the copy.
+	collapseAfter = 5
 	// looksMost bounds how many hugepages a pass looks at in the kernel.
 	looksMost = 32
 	// A collapse above slowCollapse (FACTS: 30 ms) or without memory doubles the passes that are left out, up to

@@ -36,6 +36,7 @@ func backing(t *testing.T, h *Heap, hp units.HugePageID) vm.Backing {
 
 func TestCollapseMakesDenseHugepagesWhole(t *testing.T) {
 	h := newHeap(t, Options{})
+	h.collapse.wait = 0
 	dense, sparse, untouched := must(t, h, 250), must(t, h, 100), must(t, h, 255)
 	touch(h, dense)
 	touch(h, sparse)

@@ -74,6 +74,7 @@ func (h *Heap) Init(o Options) bool {
 	}
 	h.limits = limits{soft: unlimited, hard: unlimited}
 	h.regions.patience = tailsMost
+	h.collapse.wait = collapseAfter
 	return true
 }
 
