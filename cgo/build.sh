@@ -31,7 +31,10 @@ for f in boot slow quick malloc stats; do
 	$CC $flags -c "cgo/$f.c" -o "$out/obj/$f.o"
 	objects="$objects $out/obj/$f.o"
 done
-$CC $flags -fexceptions -c cgo/new.c -o "$out/obj/new.o"
+for f in new cold; do
+	$CC $flags -fexceptions -c "cgo/$f.c" -o "$out/obj/$f.o"
+	objects="$objects $out/obj/$f.o"
+done
 for f in fast entry cxx; do
 	$CC -g -c "cgo/$f.S" -o "$out/obj/$f.o"
 	objects="$objects $out/obj/$f.o"
@@ -40,7 +43,7 @@ done
 # --traditional-format it says so here already.
 $CC -c "$out/obj/frames.S" -o "$out/obj/frames.o"
 $LD -r --traditional-format -o "$out/obj/framed.o" "$out/core.o" "$out/obj/frames.o"
-objects="$objects $out/obj/new.o $out/obj/framed.o"
+objects="$objects $out/obj/framed.o"
 
 $CC -shared -fPIC -Wl,-soname,libvcmalloc.so -Wl,--version-script=cgo/exports.map -Wl,--gc-sections -Wl,-z,now \
 	-Wl,-z,relro -Wl,-z,noexecstack -Wl,--hash-style=gnu -Wl,-z,undefs -o "$out/libvcmalloc.so.debug" $objects

@@ -58,5 +58,6 @@
 #define FLAG_NESTED 0x100
 #define FLAG_NEW 0x200
 #define FLAG_EXACT 0x400
+#define FLAG_COLD 0x800
 
 #endif

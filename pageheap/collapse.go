@@ -117,7 +117,7 @@ func (h *Heap) nextDense() uint32 {
 			continue
 		}
 		t := h.filler.trackers.at(units.HugePageID(hp))
-		if t.state != stateFiller || t.releasedPages != 0 || t.pinned {
+		if t.state != stateFiller || t.releasedPages != 0 || t.pinned || t.set == setCold {
 			c.seen[hp>>6%uint32(len(c.seen))] &^= 1 << (hp & 63) // whatever becomes of it is to be looked at again
 			continue
 		}

@@ -3,12 +3,35 @@ package pageheap
 import "github.com/vcmalloc/vcmalloc/internal/units"
 
 // Sets of hugepages in the filler (paper section 5.4.4): spans of few objects die early, those of many live
-// long. Kept apart, the hugepages of the first set empty, those of the second stay full.
+// long. Kept apart, the hugepages of the first set empty, those of the second stay full. Callers who know better
+// say so by a Hint; what they call cold has a set, and small pages, of its own (paper section 5.5).
 const (
 	setShort = iota // spans of at most fewObjects objects, large spans, tails of large spans
 	setLong
+	setCold
 	sets
 )
+
+// Hint is what a caller knows of a large span's future.
+type Hint uint8
+
+const (
+	HintNone  Hint = iota
+	HintShort      // freed soon
+	HintLong       // kept for long
+	HintCold       // rarely touched: not worth a hugepage, and its neighbours' free pages go back first
+)
+
+// set of hugepages for a hint.
+func (k Hint) set() uint32 {
+	switch k {
+	case HintLong:
+		return setLong
+	case HintCold:
+		return setCold
+	}
+	return setShort
+}
 
 // fewObjects is the capacity up to which a span counts as short-lived (paper section 5.4.4).
 const fewObjects = 16
@@ -32,7 +55,7 @@ func (f *filler) get(n, align, set uint32) (first units.PageID, zeroed, ok bool)
 		return units.NoPage, false, false
 	}
 	for g := range uint32(groups) {
-		l := &f.lists[set&1][g]
+		l := &f.lists[set%sets][g]
 		i := l.from(need * chunks)
 		if i == indexes {
 			continue

@@ -44,6 +44,7 @@ type Heap struct {
 
 	limits   limits
 	collapse collapser
+	chilled  chilled
 
 	allocated, freed uint64 // spans
 	hugeGrown        uint64 // hugepages
@@ -98,6 +99,11 @@ func (h *Heap) AllocAligned(n, align units.Pages) (id units.SpanID, zeroed bool)
 	return h.alloc(n, align, 0, setShort)
 }
 
+// AllocHinted is AllocAligned for callers who know something of the object's future.
+func (h *Heap) AllocHinted(n, align units.Pages, hint Hint) (id units.SpanID, zeroed bool) {
+	return h.alloc(n, align, 0, hint.set())
+}
+
 func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id units.SpanID, zeroed bool) {
 	if n == 0 || n > h.space.MaxPages() {
 		return 0, false
@@ -121,6 +127,7 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	*h.inSpans(c) += uint64(n)
 	h.note()
 	over := h.backedPages() > h.limits.soft
+	chill, thaw := h.temper(g.first.Huge(), max(uint32(n)/perHuge, 1), set == setCold)
 	region := h.filler.tails >= h.regions.patience && regional(uint32(n)) && h.regionAt(g.first.Huge()) == nil
 	h.mu.Unlock()
 	if region {
@@ -131,8 +138,11 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 		h.spans.Delete(id)
 		return 0, false
 	}
-	if g.earned {
-		h.space.AskHuge(g.first.Huge())
+	switch {
+	case chill:
+		h.space.AskSmall(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
+	case thaw || g.earned:
+		h.space.AskHuge(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
 	}
 	h.spans.At(id).Init(g.first, n, c)
 	h.pages.Set(g.first, n, c, id)
@@ -168,7 +178,7 @@ func (h *Heap) take(n, align, set uint32) grant {
 		h.filler.open(hp, n, set, fresh, false)
 		return grant{first: hp.Page(), zeroed: fresh, earned: fresh && earns(uint32(hp), set)}
 	}
-	if align == 1 && h.regions.huge != 0 && regional(n) {
+	if align == 1 && set != setCold && h.regions.huge != 0 && regional(n) {
 		if g, ok := h.takeRegional(n); ok {
 			return g
 		}

@@ -54,7 +54,7 @@ func (f *filler) link(hp units.HugePageID, t *tracker) {
 	if t.group == groupDonated {
 		f.tails += uint64(t.longest)
 	}
-	l := &f.lists[t.set&1][t.group&3]
+	l := &f.lists[t.set%sets][t.group&3]
 	i := uint32(t.index) % indexes
 	head := l.heads[i]
 	t.prev, t.next = 0, head
@@ -78,7 +78,7 @@ func (f *filler) unlink(t *tracker) {
 		f.trackers.at(units.HugePageID(t.prev - 1)).next = t.next
 		return
 	}
-	l := &f.lists[t.set&1][t.group&3]
+	l := &f.lists[t.set%sets][t.group&3]
 	i := uint32(t.index) % indexes
 	l.heads[i] = t.next
 	if t.next != 0 {

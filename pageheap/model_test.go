@@ -151,7 +151,7 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 	if c != 0 {
 		id, zeroed = m.h.Alloc(n, c, sizeclass.Of(c).Objects)
 	} else if align > 1 {
-		id, zeroed = m.h.AllocAligned(n, align)
+		id, zeroed = m.h.AllocHinted(n, align, Hint(n%4))
 	} else {
 		id, zeroed = m.h.Alloc(n, 0, 1)
 	}

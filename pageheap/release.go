@@ -174,7 +174,7 @@ func (h *Heap) releaseLimbo(limbo uint32) {
 	}
 }
 
-// Hugepages in the filler are released in the order of rank: those already broken before intact ones, then
+// Hugepages in the filler are released in the order of rank: those already broken, or cold, before intact ones, then
 // those with few used pages, which are the most likely to empty and be whole again.
 const (
 	rankShift = 2 // used pages that make no difference: fewer than 4
@@ -188,7 +188,7 @@ func (t *tracker) rank() (rank, free uint32) {
 		return 0, 0
 	}
 	rank = uint32(t.usedPages) >> rankShift
-	if t.releasedPages == 0 {
+	if t.releasedPages == 0 && t.set != setCold { // where cold memory is, there is nothing to break
 		rank += intact
 	}
 	return rank, perHuge - uint32(t.usedPages) - uint32(t.releasedPages)

@@ -5,6 +5,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
 // Flags of the calls below; the low byte of a free's flags is the heap.Call.
@@ -12,6 +13,7 @@ const (
 	FlagNested = 1 << 8 // the thread was inside already: a signal handler
 	FlagNew    = 1 << 9 // operator new: 8 bytes may be aligned to 8
 	FlagExact  = 1 << 10
+	FlagCold   = 1 << 11 // rarely touched
 )
 
 // Malloc serves what the fast path could not: size bytes, or 0.
@@ -57,7 +59,12 @@ func Aligned(size, align, flags uintptr) uintptr {
 	if flags&FlagNested != 0 {
 		return heap.Process.NestedMalloc(size, align)
 	}
-	p := heap.Process.Aligned(size, align)
+	var p uintptr
+	if flags&FlagCold != 0 {
+		p = heap.Process.LargeHinted(size, align, pageheap.HintCold)
+	} else {
+		p = heap.Process.Aligned(size, align)
+	}
 	after()
 	return p
 }

@@ -180,6 +180,7 @@ func TestConstantsOfFastHAreGos(t *testing.T) {
 		"FLAG_NESTED":             FlagNested,
 		"FLAG_NEW":                FlagNew,
 		"FLAG_EXACT":              FlagExact,
+		"FLAG_COLD":               FlagCold,
 	}
 	d := defines(t, "fast.h")
 	for name, n := range want {

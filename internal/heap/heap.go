@@ -179,6 +179,24 @@ func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	return p, zeroed
 }
 
+// LargeHinted is Large for callers who know something of the object's future. Objects of size classes share spans,
+// so hints for those mean nothing.
+func (h *Heap) LargeHinted(size, align units.Bytes, hint pageheap.Hint) (p uintptr) {
+	if size <= units.MaxSmall || size > maxRequest || align > maxRequest || hint == pageheap.HintNone {
+		return h.Aligned(size, max(align, 16))
+	}
+	if g := h.enter(); g >= 0 {
+		if id, _ := h.pages().AllocHinted(units.PagesFor(size), units.PagesFor(align), hint); id != 0 {
+			p = h.pages().Addr(id)
+		}
+		h.leave(g)
+	}
+	if p == 0 { // a fork is under way, or memory is short: then without the hint
+		p, _ = h.Large(size, align)
+	}
+	return p
+}
+
 // large is Large for callers inside the gate.
 func (h *Heap) large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	n := max(units.PagesFor(size), 1)

@@ -91,7 +91,7 @@ func (p Pagemap) read(a uintptr) (b Backing) {
 // millisecond and works from Linux 6.1 on.
 func (s *Space) Collapse(hp units.HugePageID) sys.Errno {
 	a := s.base + uintptr(hp)<<units.HugePageShift
-	s.AskHuge(hp)
+	s.AskHuge(hp, 1)
 	return sys.Madvise(a, units.HugePageSize, sys.MadvCollapse)
 }
 

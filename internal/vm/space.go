@@ -224,11 +224,19 @@ func (s *Space) adviseHuge(off, n uintptr) {
 	}
 }
 
-// AskHuge asks for a hugepage behind hugepage hp, which has been handed out and not been touched yet. One that
-// has been stays in small pages until the kernel or Collapse makes it one. It needs no lock.
-func (s *Space) AskHuge(hp units.HugePageID) {
+// AskHuge asks for hugepages behind n hugepages from hp on, which have been handed out and not been touched yet.
+// Those that have been stay in small pages until the kernel or Collapse makes them one. It needs no lock.
+func (s *Space) AskHuge(hp units.HugePageID, n uintptr) {
 	if s.thpMode >= thpMadvise {
-		sys.Madvise(s.base+uintptr(hp)<<units.HugePageShift, units.HugePageSize, sys.MadvHugePage)
+		sys.Madvise(s.base+uintptr(hp)<<units.HugePageShift, n<<units.HugePageShift, sys.MadvHugePage)
+	}
+}
+
+// AskSmall asks for small pages there, from the next touch of an empty hugepage on, and forbids the kernel to make
+// hugepages of them. It needs no lock.
+func (s *Space) AskSmall(hp units.HugePageID, n uintptr) {
+	if s.thpMode >= thpMadvise {
+		sys.Madvise(s.base+uintptr(hp)<<units.HugePageShift, n<<units.HugePageShift, sys.MadvNoHugePage)
 	}
 }
 
