@@ -56,17 +56,23 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-func TestSmoothForgetsBurstsAndBelievesWhatLasts(t *testing.T) {
-	s := smooth(0, 1000)
-	require.EqualValues(t, 500, s)
-	for range 10 {
-		s = smooth(s, 0)
+func TestDemandIsWhatLastsAndIsStillThere(t *testing.T) {
+	var l load
+	interval := func(refused int64) int64 {
+		l.begin(0, l.refusedBefore+refused, testLimit, 0)
+		return l.score
 	}
-	require.Zero(t, s)
-	for range 12 {
-		s = smooth(s, 1000)
+	require.EqualValues(t, 250, interval(1000), "a burst counts a quarter")
+	require.Zero(t, interval(0), "and is over")
+	for range 20 {
+		interval(1000)
 	}
-	require.GreaterOrEqual(t, s, int64(990))
+	require.GreaterOrEqual(t, interval(1000), int64(990))
+	require.Zero(t, interval(0))
+	for range 40 {
+		interval(0)
+	}
+	require.Zero(t, l.average)
 }
 
 func TestPlansConserveTheSumAndRespectTheFloor(t *testing.T) {
