@@ -243,6 +243,16 @@ func (s *Suite) mainMetrics() []string {
 	return names
 }
 
+// Case of the name, or nil.
+func (s *Suite) Case(name string) *Case {
+	for _, c := range s.Cases {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
 // Metric of the name, or nil.
 func (c *Case) Metric(name string) *Metric {
 	for _, m := range c.Metrics {
