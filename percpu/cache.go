@@ -96,6 +96,8 @@ type info struct {
 	resizes    uint32
 	drains     uint32
 	steals     uint32
+	domain     uint32 // the last-level cache domain it last missed in, as transfer.Here tells
+	carried    uint64 // objects it held when it was found in another domain
 	class      [sizeclass.NumClasses]classInfo
 }
 

@@ -45,6 +45,7 @@ const rounds = 4
 func (k *Cache) refill(v units.VCPU, c units.ClassID) (p uintptr) {
 	in := k.info(v)
 	in.underflows++
+	k.follow(v, in)
 	want := int(k.adapt(v, in, c, false))
 	var buf [centralfreelist.MaxBatch]uintptr
 	for round := 0; round < rounds && want > 0; round++ {
@@ -90,6 +91,7 @@ func (k *Cache) freeOn(v units.VCPU, c units.ClassID, p uintptr) (bad uintptr) {
 	}
 	in := k.info(v)
 	in.overflows++
+	k.follow(v, in)
 	want := int(k.adapt(v, in, c, true))
 	n := 1
 	for round := 0; round < rounds; round++ {

@@ -16,6 +16,7 @@ type Stats struct {
 	Underflows, Overflow uint64
 	Drains, Resizes      uint32 // of the whole cache; of the slab
 	Steals               uint32 // how often a class lost capacity to another
+	Carried              uint64 // objects it held when it was found in another last-level cache domain
 }
 
 // Stats reads the counters of vCPU v. While the vCPU is in use they are approximate. A vCPU the process never ran on
@@ -25,7 +26,7 @@ func (k *Cache) Stats(v units.VCPU, out *Stats) {
 	*out = Stats{
 		Capacity:  units.Bytes(max(atomic.LoadInt64(&in.capacity), 0)),
 		Available: units.Bytes(max(atomic.LoadInt64(&in.available), 0)), Refused: units.Bytes(in.refused),
-		Underflows: in.underflows, Overflow: in.overflows, Drains: in.drains, Resizes: in.resizes, Steals: in.steals,
+		Underflows: in.underflows, Overflow: in.overflows, Drains: in.drains, Resizes: in.resizes, Steals: in.steals, Carried: in.carried,
 	}
 	if s := slab(atomic.LoadUintptr(&in.slab)); s != 0 {
 		out.Populated, out.SlabBytes, out.Used = true, 1<<atomic.LoadUint32(&in.shift), s.used()

@@ -133,7 +133,7 @@ func totals(t *block.Totals) Totals {
 		HugepagesGrown: t.HugeGrown, ReleasedBytes: t.Released, MadviseFailures: t.MadviseFailures,
 		FillerUsed: t.FillerUsed, RegionUsed: t.RegionUsed, RegionFree: t.RegionFree,
 		Collapsed: t.Collapsed, SoftHits: t.SoftHits, HardRefusals: t.HardRefusals,
-		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed,
+		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed, Carried: t.Carried,
 	}
 }
 

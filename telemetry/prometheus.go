@@ -53,6 +53,10 @@ var (
 
 	reuseDesc = desc("reused_objects_total", "Objects the middle tiers handed out again, by whether the last-level cache domain that freed them was the same.", "domain")
 
+	carriedDesc = desc("carried_objects_total", "Objects in vCPU caches when these were found in another last-level cache domain.")
+	domainDesc  = desc("domain_cached_bytes", "Free objects in the transfer caches of a last-level cache domain.", "domain")
+	domainReqs  = desc("domain_transfer_objects_total", "Objects asked of or offered to the transfer caches of a last-level cache domain.", "domain", "result")
+
 	startDesc   = desc("heap_start_time_seconds", "When the heap was made, since the epoch.")
 	updatedDesc = desc("stats_updated_timestamp_seconds", "When the process last wrote its statistics, since the epoch.")
 )
@@ -61,7 +65,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
-		releasedDesc, madviseDesc, missDesc, reuseDesc, startDesc, updatedDesc,
+		releasedDesc, madviseDesc, missDesc, reuseDesc, carriedDesc, domainDesc, domainReqs, startDesc, updatedDesc,
 	} {
 		ch <- d
 	}
@@ -140,6 +144,15 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 	s.counter(missDesc, t.Overflows, "free")
 	s.counter(reuseDesc, t.Reused-min(t.Crossed, t.Reused), "same")
 	s.counter(reuseDesc, t.Crossed, "other")
+	s.counter(carriedDesc, t.Carried)
+	for i := range p.Snapshot.Domains {
+		if d := &p.Snapshot.Domains[i]; len(p.Snapshot.Domains) > 1 {
+			id := strconv.Itoa(d.ID)
+			s.gauge(domainDesc, d.Bytes, id)
+			s.counter(domainReqs, d.Hits, id, "hit")
+			s.counter(domainReqs, d.Misses, id, "miss")
+		}
+	}
 	s.send(startDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Started), nil)
 	s.send(updatedDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Updated), nil)
 	if c.options.Classes {

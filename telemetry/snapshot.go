@@ -73,6 +73,10 @@ type Totals struct {
 	// stays within one per-CPU cache.
 	Reused  uint64 `json:"reused_objects"`
 	Crossed uint64 `json:"crossed_objects"`
+
+	// Carried counts the objects that per-CPU caches held when their vCPU was found in another domain: at most these
+	// crossed within a per-CPU cache.
+	Carried uint64 `json:"carried_objects"`
 }
 
 // CrossedShare is the share of Crossed in Reused, 0 if nothing was counted.

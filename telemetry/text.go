@@ -38,8 +38,8 @@ func WriteText(w io.Writer, p *Process) error {
 	out.printf("\n")
 	out.table(vcpuTable(s.VCPUs))
 	if len(s.Domains) > 1 {
-		out.printf("\nreused across last-level cache domains: %s of %s objects (%.2f %%)\n\n", humanize.Comma(int64(t.Crossed)),
-			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare())
+		out.printf("\nreused across last-level cache domains: %s of %s objects (%.2f %%); carried by vCPUs: at most %s\n\n", humanize.Comma(int64(t.Crossed)),
+			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare(), humanize.Comma(int64(t.Carried)))
 		out.table(domainTable(s.Domains))
 	}
 	if all := s.ReturnBands(); len(all) > 0 {

@@ -30,7 +30,8 @@
 // On a machine with several domains each object in the shared caches carries the domain that freed it, a byte
 // beside the slot, and a span that of its last free: so the statistics can tell how many objects were handed
 // to another domain than the one that freed them, with shards and without. An object that a shard hands out was
-// freed in its domain. What passes within one per-CPU cache is not counted.
+// freed in its domain. What passes within one per-CPU cache is not counted here: package percpu counts
+// what its caches carry to other domains.
 //
 // Invariants, whenever a cache's lock is free: 0 <= used <= capacity <= maximum; low <= used. The bytes of
 // capacity of the shared caches are constant, and those of a shard only grow, with the heap; those that no class

@@ -65,7 +65,7 @@ func TestWithOneDomainThereAreNoShards(t *testing.T) {
 	k := newTier(t)
 	divide(t, k, "0-8191")
 	require.Equal(t, 1, k.Domains())
-	require.EqualValues(t, none, k.here())
+	require.EqualValues(t, none, k.Here())
 	insertOn(t, k, 3, 10, fetch(t, k, 10, 40))
 	require.Zero(t, opened(k))
 	require.Zero(t, stats(k, 10).Reused)
@@ -173,7 +173,7 @@ func TestASpanRemembersTheDomainThatFreedItsObjects(t *testing.T) {
 	const c = 10 // 56 objects a span
 	objects := fetch(t, k, c, 40)
 	simcpu.Set(0)
-	require.Zero(t, k.insertShared(c, objects[:20], k.here()))
+	require.Zero(t, k.insertShared(c, objects[:20], k.Here()))
 	k.Drain()
 	var st centralfreelist.Stats
 	got := removeOn(t, k, 2, c, 30)

@@ -42,8 +42,8 @@ func (t *Tier) Init() bool {
 	return true
 }
 
-// here is the domain of the CPU that runs the caller; none on a machine that has but one.
-func (t *Tier) here() uint32 {
+// Here is the last-level cache domain of the CPU that runs the caller, from 1; 0 on a machine that has but one.
+func (t *Tier) Here() uint32 {
 	if atomic.LoadUint32(&t.domains.n) == 0 {
 		return none
 	}
@@ -60,7 +60,7 @@ func (t *Tier) cpu() int32 {
 // Insert takes objects of class c in. It returns a pointer that turned out to be no object of class c, or 0.
 // Preconditions: len(objects) <= centralfreelist.MaxBatch.
 func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
-	d := t.here()
+	d := t.Here()
 	if d != none {
 		if s := t.shardFor(d); s != nil {
 			objects = objects[s.put(c, objects, d):]
@@ -82,7 +82,7 @@ func (t *Tier) insertShared(c units.ClassID, objects []uintptr, from uint32) (ba
 // Remove takes up to n objects of class c, writes them to out and returns how many; 0 when memory is short.
 // Preconditions: n <= len(out).
 func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
-	d := t.here()
+	d := t.Here()
 	if d != none {
 		if s := t.shardFor(d); s != nil {
 			if got := s.take(c, out, n, d); got > 0 {

@@ -19,6 +19,7 @@ var crossings = Instrument{
 var crossMetrics = []runner.Metric{
 	{Name: "crossed share", Unit: "%", Direction: stat.Lower},
 	{Name: "crossed objects", Unit: "/s", Direction: stat.Lower},
+	{Name: "carried by vCPUs", Unit: "/s", Direction: stat.Neutral},
 }
 
 // crossWatch takes each process's last block: its counters go from the first allocation on.
@@ -31,7 +32,7 @@ func (w *crossWatch) Look(_ time.Duration, blocks []*telemetry.Snapshot) {
 }
 
 func (w *crossWatch) Result() (map[string]float64, []report.Plot) {
-	var reused, crossed, rate float64
+	var reused, crossed, rate, carried float64
 	for _, b := range w.last {
 		if len(b.Domains) < 2 {
 			continue
@@ -40,10 +41,11 @@ func (w *crossWatch) Result() (map[string]float64, []report.Plot) {
 		crossed += float64(b.Totals.Crossed)
 		if s := b.Updated.Sub(b.Started).Seconds(); s > 0 {
 			rate += float64(b.Totals.Crossed) / s
+			carried += float64(b.Totals.Carried) / s
 		}
 	}
 	if reused == 0 {
 		return nil, nil
 	}
-	return map[string]float64{crossMetrics[0].Name: 100 * crossed / reused, crossMetrics[1].Name: rate}, nil
+	return map[string]float64{crossMetrics[0].Name: 100 * crossed / reused, crossMetrics[1].Name: rate, crossMetrics[2].Name: carried}, nil
 }

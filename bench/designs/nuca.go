@@ -24,12 +24,13 @@ var nuca = Design{
 	Columns: []Column{
 		{"crossed share, %", beforeAfter(crossMetrics[0].Name)},
 		{"crossed objects, /s", beforeAfter(crossMetrics[1].Name)},
+		{"carried, /s", beforeAfter(crossMetrics[2].Name)},
 	},
 	Cases: boundCases,
 	Finish: func(s *report.Suite) {
 		s.Notes = append(s.Notes,
 			"Crossed objects were handed out in another domain than the one that freed them; share of all that transfer caches and "+
-				"spans handed out again. What passes within one per-CPU cache is not counted (docs/telemetry.md).",
+				"spans handed out again. Carried: objects in a per-CPU cache when its vCPU was found in another domain, an upper bound of what crossed within it.",
 			"Cases named bound have each thread bound to one CPU, in turn. The two domains are said, not there: a CPU of this machine pays "+
 				"nothing for a crossing, so throughput shows the layer's cost and not its gain; `bench nuca-sim` sizes the gain.")
 	},

@@ -40,6 +40,7 @@ type Stats struct {
 	Overflows    uint64 // and on free
 	Reused       uint64 // objects handed out again that a known domain freed
 	Crossed      uint64 // of these, freed in another domain
+	Carried      uint64 // objects in per-CPU caches that moved to another domain with their vCPU
 
 	Pages pageheap.Stats
 }
@@ -125,6 +126,7 @@ func (h *Heap) stats(s *Stats) {
 		h.Front.Stats(v, &k)
 		s.Underflows += k.Underflows
 		s.Overflows += k.Overflow
+		s.Carried += k.Carried
 		if k.Populated {
 			s.Populated++
 		}

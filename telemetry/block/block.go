@@ -75,7 +75,8 @@ type Totals struct {
 	Collapsed       uint64 // hugepages put behind small pages on request
 	SoftHits        uint64 // times the soft limit was exceeded
 	HardRefusals    uint64 // requests refused because of the hard limit
-	_               [2]uint64
+	Carried         uint64 // objects in vCPU caches when these were found in another last-level cache domain
+	_               [1]uint64
 }
 
 // Class is one size class; counts are objects.
