@@ -73,7 +73,9 @@ func TestNewIsZeroedAndOffTheGoHeap(t *testing.T) {
 	alloc.FreeOf(none)
 	var link alloc.OffHeapPtr[int]
 	require.True(t, link.IsNil())
-	require.Nil(t, link.Get())
+	if p := link.Get(); p != nil { // written out: the compiler knows sums of addresses not to be nil
+		t.Error("a link to nowhere leads somewhere")
+	}
 	e, err := alloc.New[struct{}]()
 	require.NoError(t, err)
 	alloc.FreeOf(e)
