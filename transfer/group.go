@@ -9,8 +9,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// cache is one class's array in one group; its slots lie in the group's table. Two cache lines, which the processor
-// fetches together; what every call writes is in the first.
+// cache is one class's array in one group; its slots lie in the group's table. One cache line.
 type cache struct {
 	mu       sys.Mutex
 	used     uint32 // objects
@@ -22,16 +21,22 @@ type cache struct {
 	misses   uint64 // objects that had to come from or go to the tier below
 	hits     uint64 // objects moved here
 	dry      uint32 // of a shard: somebody has found it empty since it was last found full
-	_        uint32
-	reused   uint64 // objects handed out of which is known who freed them
-	crossed  uint64 // and that another domain freed
-	moved    uint64 // of a shard: hits and misses at the last visit
-	_        [48]byte
+	_        [12]byte
+}
+
+// count is what is counted besides where there are several domains, under the cache's lock. Apart from it, because a
+// process with one domain should not touch the memory. One cache line.
+type count struct {
+	reused  uint64 // objects handed out of which is known who freed them
+	crossed uint64 // and that another domain freed
+	moved   uint64 // of a shard: hits and misses at the last visit
+	_       [40]byte
 }
 
 // group is the caches of all classes in one place: the shared ones, or those of a domain.
 type group struct {
 	caches [sizeclass.NumClasses]cache
+	counts [sizeclass.NumClasses]count
 	slots  uintptr // address of the first slot
 	tags   uintptr // address of a byte for each slot, the domain that freed what it holds; 0: there are none
 	domain uint32  // whose CPUs alone are served; none for the shared caches
@@ -128,13 +133,13 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	}
 	switch {
 	case g.domain != none:
-		k.reused += uint64(got)
+		g.counts[c].reused += uint64(got)
 	case g.tagged():
 		for _, from := range g.tagsAt(k.first+k.used, got) {
 			if from != none {
-				k.reused++
+				g.counts[c].reused++
 				if uint32(from) != to {
-					k.crossed++
+					g.counts[c].crossed++
 				}
 			}
 		}
@@ -163,8 +168,9 @@ func (g *group) stretch(k *cache, c units.ClassID, over uint32) uint32 {
 func (g *group) relax(c units.ClassID) (n uint32, busy bool) {
 	k := &g.caches[c]
 	k.mu.Lock()
-	n, busy = k.low, k.hits+k.misses != k.moved
-	k.moved = k.hits + k.misses
+	moved := &g.counts[c].moved
+	n, busy = k.low, k.hits+k.misses != *moved
+	*moved = k.hits + k.misses
 	cut := n
 	if !busy {
 		n, cut, k.dry = k.used, k.capacity, 0
@@ -280,8 +286,8 @@ func (g *group) add(c units.ClassID, out *Stats) {
 	out.Contended += k.mu.Contended()
 	out.Hits += k.hits
 	out.Misses += k.misses
-	out.Reused += k.reused
-	out.Crossed += k.crossed
+	out.Reused += g.counts[c].reused
+	out.Crossed += g.counts[c].crossed
 	k.mu.Unlock()
 }
 

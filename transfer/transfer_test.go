@@ -111,9 +111,9 @@ func capacityBytes(k *Tier) (n uint64) {
 	return n
 }
 
-func TestCachesFillAPairOfCacheLines(t *testing.T) {
-	require.EqualValues(t, 128, unsafe.Sizeof(cache{}))
-	require.LessOrEqual(t, unsafe.Offsetof(cache{}.dry), uintptr(60))
+func TestCachesFillOneCacheLine(t *testing.T) {
+	require.EqualValues(t, 64, unsafe.Sizeof(cache{}))
+	require.EqualValues(t, 64, unsafe.Sizeof(count{}))
 }
 
 func TestArraysDoNotOverlapAndHoldWholeBatches(t *testing.T) {
