@@ -103,7 +103,7 @@ func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 			"The floor, an empty malloc and free through the PLT, is measured anew in each round of the pairs.",
 		Baseline: l.Baseline, Subjects: l.Subjects,
 	}
-	millis := lab.Pick(l.Size, 150, 40, 5)
+	millis := lab.Pick(l.Size, 150, 28, 5)
 	for _, p := range points(l.Size) {
 		millis, floor := millis, l.Machine.FloorNanos
 		if p.threads > 1 || p.mode == "cross" || p.mode == "mixed" {

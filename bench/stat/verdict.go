@@ -68,5 +68,8 @@ func (c Comparison) String() string {
 	case NoDifference:
 		return "no difference"
 	}
+	if c.Ratio.Median >= fromNothing {
+		return "some against none"
+	}
 	return fmt.Sprintf("%.3f [%.3f-%.3f]", c.Ratio.Median, c.Ratio.Low, c.Ratio.High)
 }

@@ -15,7 +15,7 @@ import (
 
 // pipeline is the paper's: the words of a 1 GB file counted in one process, in our case by two threads.
 func pipeline(l *lab.Lab) runner.Case {
-	words := lab.Pick(l.Size, 100000000, 1800000, 200000)
+	words := lab.Pick(l.Size, 100000000, 1200000, 200000)
 	text := filepath.Join(l.Work, "input", fmt.Sprintf("%d-words.txt", words))
 	return generator{
 		name: "pipeline", unit: "words/s", file: "pipeline.cc",

@@ -111,7 +111,7 @@ func redisReady(l *lab.Lab) func(context.Context) error {
 
 // redisBenchmark is the paper's: 500 connections, 100,000 operations of 1000 B.
 func redisBenchmark(l *lab.Lab) runner.Case {
-	ops := lab.Pick(l.Size, 100000, 20000, 2000)
+	ops := lab.Pick(l.Size, 100000, 14000, 2000)
 	conns := lab.Pick(l.Size, 500, 500, 20)
 	c := runner.Case{
 		Name: "redis", Cost: time.Duration(ops) * 60 * time.Microsecond, Prepare: redisReady(l),
