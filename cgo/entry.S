@@ -6,16 +6,7 @@
  * g.stackguard0, which is 0 in it, and so always passes. Compiled code reloads R14 from the thread's g slot
  * after calls of Go assembly, so fake_g goes there as well. It is only read: all threads share it.
  */
-	.macro	save reg
-	push	\reg
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset \reg, 0
-	.endm
-	.macro	restore reg
-	pop	\reg
-	.cfi_adjust_cfa_offset -8
-	.cfi_restore \reg
-	.endm
+#include "save.h"
 
 	.macro	entry name
 	.globl	vcm_go_\name

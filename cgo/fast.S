@@ -12,19 +12,10 @@
 #include <sys/syscall.h>
 
 #include "fast.h"
+#include "save.h"
 
 #define FUTEX_WAKE_PRIVATE 129 /* linux/futex.h is no header for assembly */
 
-	.macro	save reg
-	push	\reg
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset \reg, 0
-	.endm
-	.macro	restore reg
-	pop	\reg
-	.cfi_adjust_cfa_offset -8
-	.cfi_restore \reg
-	.endm
 
 /* A sequence's descriptor, and the abort landing that jumps back to \again. The signature must precede the
  * landing; as the displacement of a ud1 it keeps disassemblers in step. \saved are the registers the function
