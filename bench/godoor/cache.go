@@ -21,9 +21,9 @@ type result struct {
 	Build     float64 // seconds to fill it
 	Serve     float64 // microseconds an operation: nine gets to one replacement
 	GC        float64 // milliseconds of a forced collection
-	GCs       uint32  // collections while serving
+	GCs       uint32  // collections in all
 	PauseP99  float64 // microseconds the world was stopped, 99th percentile of all pauses
-	GCPercent float64 // of the CPU time available, while serving
+	GCPercent float64 // of the CPU time available, from start to end
 	RSS       float64 // MiB, at the end
 	Peak      float64 // MiB
 	Values    float64 // MiB asked for
@@ -122,7 +122,8 @@ func runCache(variant string, objects int, quick bool) error {
 	r := rand.New(rand.NewPCG(1, 2))
 	size := func() int { return 32 + int(r.Uint64N(193)) }
 	var res result
-	begin := time.Now()
+	started := time.Now()
+	begin := started
 	for k := range uint64(objects) {
 		n := size()
 		res.Values += float64(n) / (1 << 20)
@@ -135,7 +136,6 @@ func runCache(variant string, objects int, quick bool) error {
 	runtime.GC()
 	res.GC = float64(time.Since(begin).Microseconds()) / 1000
 
-	before, gcs := gcCPU(), gcCount()
 	ops := 0
 	garbage := make([][]byte, 256) // a service makes garbage, whatever its cache does
 	begin = time.Now()
@@ -153,8 +153,8 @@ func runCache(variant string, objects int, quick bool) error {
 	}
 	took := time.Since(begin).Seconds()
 	res.Serve = took * 1e6 / float64(ops)
-	res.GCPercent = 100 * (gcCPU() - before) / (took * float64(runtime.GOMAXPROCS(0)))
-	res.GCs = uint32(gcCount() - gcs)
+	res.GCs = uint32(gcCount())
+	res.GCPercent = 100 * gcCPU() / (time.Since(started).Seconds() * float64(runtime.GOMAXPROCS(0)))
 	res.PauseP99 = pauseP99()
 	debug.FreeOSMemory()
 	res.RSS, res.Peak = status("VmRSS:"), status("VmHWM:")
