@@ -52,11 +52,20 @@ func allocClass(c units.ClassID) uintptr {
 
 // allocLarge returns at least size bytes in whole pages, or 0. Preconditions: as for allocClass.
 func allocLarge(size, align uintptr) (p uintptr, zeroed bool) {
+	if size <= maxKept && size > units.MaxSmall && align <= units.PageSize {
+		if p = takeLarge(size); p != 0 {
+			return p, false
+		}
+	}
 	wakeBackground()
-	procPin()
-	p, zeroed = core.Large(size, align)
-	procUnpin()
-	return p, zeroed
+	for {
+		procPin()
+		p, zeroed = core.Large(size, align)
+		procUnpin()
+		if p != 0 || !dropLarge() {
+			return p, zeroed
+		}
+	}
 }
 
 // freeMarked takes back small object p of class c, which has been checked and marked, and did not fit the
@@ -79,6 +88,11 @@ func freeSlow(p unsafe.Pointer) {
 
 // freePlain frees what no hook knows. Preconditions: start succeeded.
 func freePlain(p unsafe.Pointer) {
+	if uintptr(p)&(units.PageSize-1) == 0 {
+		if n := core.Usable(uintptr(p)); n > units.MaxSmall && n <= maxKept && keepLarge(uintptr(p), n) {
+			return
+		}
+	}
 	v := procPin()
 	core.FreeOn(units.VCPU(v), uintptr(p), heap.CallFree)
 	procUnpin()

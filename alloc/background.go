@@ -11,6 +11,9 @@ import (
 // free has been returned to the system as far as it ever will be without a new slow call.
 const idleTicks = 120
 
+// keepTicks is how many seconds lie between two times that kept large objects are given back.
+const keepTicks = 5
+
 // background is the goroutine that keeps the heap in shape. It starts with the first slow call and ends when
 // there has been none for long; the next one starts it again.
 var background struct {
@@ -30,10 +33,14 @@ func wakeBackground() {
 }
 
 func tend() {
+	ticks := 0
 	for idle := 0; idle < idleTicks; idle++ {
 		time.Sleep(time.Second)
 		if background.needed.Swap(false) {
 			idle = 0
+		}
+		if ticks++; ticks%keepTicks == 0 {
+			dropLarge()
 		}
 		procPin() // a core lock may be held on the way
 		core.Background(sys.Now())

@@ -8,6 +8,7 @@ func ReleaseOSMemory() (n uintptr) {
 	if start() != nil {
 		return 0
 	}
+	dropLarge()
 	for first := true; ; first = false {
 		procPin() // for one step at a time: some 10 ms at most
 		done, more := core.TrimStep(first)
@@ -49,6 +50,9 @@ func ReadStats() Stats {
 		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,
 		Objects: s.UsedObjects + s.LargeObjects, Misses: s.Underflows + s.Overflows,
 	}
+	bytes, objects := kept()
+	bytes, objects = min(bytes, out.Usable), min(objects, out.Objects) // they were read a moment later
+	out.Usable, out.Cached, out.Objects = out.Usable-bytes, out.Cached+bytes, out.Objects-objects
 	out.Resident = out.Mapped - out.Released + out.Metadata
 	out.Requested = uintptr(float64(out.Usable) * sampler.density())
 	return out

@@ -67,6 +67,9 @@ func (h *Heap) misuse(o *object, p uintptr, call Call) {
 	h.finish(&l)
 }
 
+// ReportDoubleFree is for a door that keeps freed large objects at hand and was given one of them again.
+func (h *Heap) ReportDoubleFree(p uintptr, call Call) { h.misuse(&object{kind: unused}, p, call) }
+
 // mismatch prints that a sized deallocation named the wrong size.
 func (h *Heap) mismatch(o *object, p uintptr, size units.Bytes, call Call) {
 	var l sys.Line
