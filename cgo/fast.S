@@ -16,7 +16,6 @@
 
 #define FUTEX_WAKE_PRIVATE 129 /* linux/futex.h is no header for assembly */
 
-
 /* A sequence's descriptor, and the abort landing that jumps back to \again. The signature must precede the
  * landing; as the displacement of a ud1 it keeps disassemblers in step. \saved are the registers the function
  * has pushed, for unwinders that look at the landing. */
@@ -102,19 +101,21 @@
 	.endm
 
 /* Pops an object of class eax into r11, or jumps to \slow. The next object is prefetched: it is likely to be
- * handed out soon, and the word below the last one is an address too. Clobbers rcx rdx rsi r8. */
+ * handed out soon, and the word below the last one is an address too. A header is loaded and stored whole, wherever
+ * that is: then the processor can rename the load to the store before it (6 to 9 % of bursts of mallocs, Zen 4, against
+ * loads and stores of the lower half). Clobbers rcx rdx rsi r8. */
 	.macro	take slow, unregistered
 	registered \unregistered
 	sequence .Lpop\@, .Lpopped\@, .Lrepop\@
 	slab
-	movzwl	(%rcx,%rax,4), %esi
+	mov	(%rcx,%rax,4), %esi
+	movzwl	%si, %esi
 	mov	-8(%rcx,%rsi,8), %r11
 	test	$1, %r11b
 	jnz	\slow
-	dec	%esi
-	movw	%si, (%rcx,%rax,4)
+	decl	(%rcx,%rax,4)
 .Lpopped\@:
-	mov	-8(%rcx,%rsi,8), %rcx
+	mov	-16(%rcx,%rsi,8), %rcx
 	prefetcht0 (%rcx)
 	.endm
 
@@ -251,12 +252,12 @@ vcm_new:
 	registered 10f
 	sequence .Lpush\@, .Lpushed\@, .Lrepush\@
 	slab
-	movzwl	(%rcx,%rax,4), %esi	/* not the whole header: the last store was of its lower half */
+	mov	(%rcx,%rax,4), %esi
+	movzwl	%si, %esi
 	cmp	2(%rcx,%rax,4), %si
 	jae	9f
 	mov	%rdi, (%rcx,%rsi,8)
-	inc	%esi
-	movw	%si, (%rcx,%rax,4)
+	incl	(%rcx,%rax,4)
 .Lpushed\@:
 	ret
 4:	test	%eax, %eax
@@ -345,8 +346,7 @@ vcm_delete_aligned:
 	jz	1f
 	xor	%r11d, %r11d
 	jmp	3f
-1:	dec	%esi
-	movw	%si, (%r9,%rax,4)
+1:	decl	(%r9,%rax,4)
 3:	unlock_slab
 	ret
 2:	xor	%r11d, %r11d
@@ -361,8 +361,7 @@ vcm_delete_aligned:
 	cmp	2(%r9,%rax,4), %si
 	jae	2f
 	mov	%rdi, (%r9,%rsi,8)
-	inc	%esi
-	movw	%si, (%r9,%rax,4)
+	incl	(%r9,%rax,4)
 	inc	%r11d
 2:	unlock_slab
 	ret
@@ -440,8 +439,7 @@ vcm_pop:
 	add	$8, %r11
 	dec	%rbp
 	jnz	1b
-	add	%eax, %r9d
-	movw	%r9w, (%rcx,%rdi,4)
+	add	%eax, (%rcx,%rdi,4)	/* its lower half: current stays below end */
 .Lpushedn:
 	jmp	3f
 2:	xor	%eax, %eax
@@ -474,7 +472,7 @@ vcm_pop:
 	jmp	1b
 2:	test	%eax, %eax
 	jz	4f
-	movw	%r9w, (%rcx,%rdi,4)
+	sub	%eax, (%rcx,%rdi,4)
 .Lpoppedn:
 	jmp	4f
 3:	xor	%eax, %eax
