@@ -109,8 +109,9 @@ static void *disturb(void *unused) {
   }
   return unused;
 }
-// books reads the report's rows of vCPUs. Where there are fences, all that the title says must have happened.
-static void books(int fences) {
+// books reads the report's rows of vCPUs. Where all is asked for, all that the title says must have happened: with
+// fences, and in time enough for it.
+static void books(int all) {
   char path[] = "/tmp/front_storm.XXXXXX";
   int fd = mkstemp(path), err = dup(2);
   CHECK(fd >= 0 && err >= 0 && dup2(fd, 2) == 2);
@@ -133,7 +134,7 @@ static void books(int fences) {
   fclose(f);
   unlink(path);
   CHECKF(rows > 0 && sum == (unsigned long long)rows * (3 << 19), "%d budgets have %llu bytes", rows, sum);
-  CHECKF(!fences || (drains_all > 0 && steals_all > 0 && resizes_all > 0), "%llu drains, %llu steals, %llu resizes", drains_all,
+  CHECKF(!all || (drains_all > 0 && steals_all > 0 && resizes_all > 0), "%llu drains, %llu steals, %llu resizes", drains_all,
          steals_all, resizes_all);
 }
 int main(int argc, char **argv) {
@@ -168,6 +169,6 @@ int main(int argc, char **argv) {
   size_t sum = s.in_use + s.cached + s.slack + s.page_heap_free + s.released;
   CHECKF(s.mapped == sum, "%zu bytes are mapped, %zu accounted for", (size_t)s.mapped, sum);
   CHECKF(s.in_use < 1 << 20, "%zu bytes are in use with everything freed", (size_t)s.in_use);
-  books(syscall(SYS_membarrier, 256, 0, 0) == 0 || strcmp(mode, "lock") == 0);
+  books(seconds >= 4 && (syscall(SYS_membarrier, 256, 0, 0) == 0 || strcmp(mode, "lock") == 0));
   return ok();
 }
