@@ -34,7 +34,6 @@ static _Atomic int state;
 static int own_rseq; /* threads register themselves, when they first come here */
 
 __thread struct thread vcm_self __attribute__((tls_model("initial-exec")));
-#define self vcm_self
 
 /* The slab of a thread where locks guard them. Threads take turns at as many slabs as there are CPUs for the
  * process: unlike the CPU's number, which the kernel may have to be asked for, that costs nothing, and a thread
@@ -44,9 +43,9 @@ static uint32_t cpus;
 static uintptr_t turn(void)
 {
 	static _Atomic uint32_t turns;
-	if (!self.turn)
-		self.turn = 1 + atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed) % cpus;
-	return self.turn - 1;
+	if (!vcm_self.turn)
+		vcm_self.turn = 1 + atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed) % cpus;
+	return vcm_self.turn - 1;
 }
 
 static long thread_offset(void *p)
@@ -68,7 +67,7 @@ static void find_rseq(struct vcm_params *p)
 		p->has_rseq = 1;
 	} else if (register_own()) {
 		own_rseq = 1;
-		self.registered = 1;
+		vcm_self.registered = 1;
 		p->rseq = thread_offset(vcm_rseq);
 		p->has_rseq = 1;
 	}
@@ -145,13 +144,13 @@ uintptr_t vcm_enter(void)
 {
 	if (unlikely(atomic_load_explicit(&state, memory_order_acquire) != READY))
 		await_boot();
-	if (unlikely(own_rseq && !self.registered)) {
+	if (unlikely(own_rseq && !vcm_self.registered)) {
 		int saved = errno;
-		self.registered = 1;
+		vcm_self.registered = 1;
 		register_own();
 		errno = saved;
 	}
-	return self.depth++ > 0 ? FLAG_NESTED : 0;
+	return vcm_self.depth++ > 0 ? FLAG_NESTED : 0;
 }
 
 /* A process whose heap could not be made has no memory to give; every allocation fails. */
@@ -166,13 +165,13 @@ static int may_start_thread; /* not while the dynamic loader is still at work */
 
 void vcm_leave(void)
 {
-	self.depth--;
+	vcm_self.depth--;
 }
 
 void vcm_leave_allocation(void)
 {
-	self.depth--;
-	if (unlikely(vcm_fast.wanted & WANT_THREAD) && self.depth == 0 && may_start_thread)
+	vcm_self.depth--;
+	if (unlikely(vcm_fast.wanted & WANT_THREAD) && vcm_self.depth == 0 && may_start_thread)
 		start_thread();
 }
 
@@ -268,7 +267,7 @@ static void start_thread(void)
 static void before_fork(void)
 {
 	if (atomic_load(&state) == READY)
-		vcm_go_fork_begin(self.depth > 0);
+		vcm_go_fork_begin(vcm_self.depth > 0);
 }
 
 static void after_fork_parent(void)
@@ -280,7 +279,7 @@ static void after_fork_parent(void)
 static void after_fork_child(void)
 {
 	if (atomic_load(&state) == READY)
-		vcm_go_fork_child(self.depth > 0);
+		vcm_go_fork_child(vcm_self.depth > 0);
 	atomic_store(&thread_started, 0);
 }
 

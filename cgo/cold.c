@@ -7,8 +7,7 @@
 
 #include "vcm.h"
 
-#define HOT 128	      /* hints below are cold */
-#define LARGE 262144  /* the largest size class: units.MaxSmall */
+#define HOT 128 /* hints below are cold */
 
 EXPORT void *_Znwm(size_t n);
 EXPORT void *_Znam(size_t n);
@@ -23,7 +22,7 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const vo
  * has operators of its own. */
 static void *cold(size_t n, size_t align, uint8_t hint)
 {
-	if (hint >= HOT || n <= LARGE || n > PTRDIFF_MAX || align == 0 || align > PTRDIFF_MAX || (align & (align - 1)) || vcm_operators_replaced())
+	if (hint >= HOT || n <= MAX_SMALL || n > PTRDIFF_MAX || align == 0 || align > PTRDIFF_MAX || (align & (align - 1)) || vcm_operators_replaced())
 		return NULL;
 	int saved = errno;
 	uintptr_t nested = vcm_enter();
