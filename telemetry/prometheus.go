@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// CollectorOptions choose the rows beyond the totals: 12 series for each size class in use and 7 for
+// CollectorOptions choose the rows beyond the totals: 14 series for each size class in use and 9 for
 // each vCPU, per process.
 type CollectorOptions struct {
 	Classes bool
@@ -51,9 +51,17 @@ var (
 	madviseDesc   = desc("madvise_failures_total", "Requests to the system about memory that it refused.")
 	missDesc      = desc("percpu_misses_total", "Operations the per-CPU caches could not serve.", "operation")
 
+	spansDesc      = desc("page_heap_used_bytes", "Spans by where in the page heap they are: in hugepages that spans share, in regions, in hugepages of their own.", "where")
+	regionFreeDesc = desc("region_free_bytes", "Free pages of regions that have memory: a part of filler_free.")
+	collapsedDesc  = desc("hugepages_collapsed_total", "Hugepages the system put behind small pages on request.")
+	softDesc       = desc("soft_limit_hits_total", "How often the heap exceeded its soft limit.")
+	hardDesc       = desc("hard_limit_refusals_total", "Requests refused because of the hard limit.")
+
 	reuseDesc = desc("reused_objects_total", "Objects the middle tiers handed out again, by whether the last-level cache domain that freed them was the same.", "domain")
 
 	carriedDesc = desc("carried_objects_total", "Objects in vCPU caches when these were found in another last-level cache domain.")
+	openDesc    = desc("domain_open", "Whether a last-level cache domain has transfer caches of its own now.", "domain")
+	cpusDesc    = desc("domain_cpus", "CPUs online in a last-level cache domain when the topology was read.", "domain")
 	domainDesc  = desc("domain_cached_bytes", "Free objects in the transfer caches of a last-level cache domain.", "domain")
 	domainReqs  = desc("domain_transfer_objects_total", "Objects asked of or offered to the transfer caches of a last-level cache domain.", "domain", "result")
 
@@ -65,7 +73,8 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
-		releasedDesc, madviseDesc, missDesc, reuseDesc, carriedDesc, domainDesc, domainReqs, startDesc, updatedDesc,
+		releasedDesc, madviseDesc, missDesc, spansDesc, regionFreeDesc, collapsedDesc, softDesc, hardDesc, reuseDesc, carriedDesc,
+		openDesc, cpusDesc, domainDesc, domainReqs, startDesc, updatedDesc,
 	} {
 		ch <- d
 	}
@@ -142,12 +151,21 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 	s.counter(madviseDesc, t.MadviseFailures)
 	s.counter(missDesc, t.Underflows, "allocation")
 	s.counter(missDesc, t.Overflows, "free")
+	s.gauge(spansDesc, t.FillerUsed, "filler")
+	s.gauge(spansDesc, t.RegionUsed, "region")
+	s.gauge(spansDesc, t.WholeUsed(), "whole")
+	s.gauge(regionFreeDesc, t.RegionFree)
+	s.counter(collapsedDesc, t.Collapsed)
+	s.counter(softDesc, t.SoftHits)
+	s.counter(hardDesc, t.HardRefusals)
 	s.counter(reuseDesc, t.Reused-min(t.Crossed, t.Reused), "same")
 	s.counter(reuseDesc, t.Crossed, "other")
 	s.counter(carriedDesc, t.Carried)
 	for i := range p.Snapshot.Domains {
 		if d := &p.Snapshot.Domains[i]; len(p.Snapshot.Domains) > 1 {
 			id := strconv.Itoa(d.ID)
+			s.gauge(openDesc, flag(d.Open), id)
+			s.gauge(cpusDesc, uint64(d.CPUs), id)
 			s.gauge(domainDesc, d.Bytes, id)
 			s.counter(domainReqs, d.Hits, id, "hit")
 			s.counter(domainReqs, d.Misses, id, "miss")
@@ -161,6 +179,13 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 	if c.options.VCPUs {
 		sendVCPUs(s, p.Snapshot.VCPUs)
 	}
+}
+
+func flag(set bool) uint64 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // epochSeconds keeps milliseconds: a double's last digits would differ from scrape to scrape.

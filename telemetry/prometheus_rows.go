@@ -16,6 +16,7 @@ var (
 	classTransferDesc = desc("class_transfer_requests_total", "Batches asked of or offered to the transfer cache.", "size", "result")
 	classSeenDesc     = desc("class_spans_seen_total", "Spans at snapshots, about one a second, by least live objects.", "size", "live")
 	classGoneDesc     = desc("class_spans_seen_returned_total", "Of these, those returned before the next snapshot.", "size", "live")
+	classReuseDesc    = desc("class_reused_objects_total", "Objects of a size class that the middle tiers handed out again, by whether the last-level cache domain that freed them was the same.", "size", "domain")
 	classWaitsDesc    = desc("class_lock_waits_total", "Acquisitions of a lock that had to wait.", "size", "lock")
 )
 
@@ -34,7 +35,7 @@ var (
 func describeClasses(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		classObjectsDesc, classSpansDesc, classCapacityDesc, classFetchedDesc, classReturnedDesc, classTransferDesc, classWaitsDesc,
-		classSeenDesc, classGoneDesc,
+		classSeenDesc, classGoneDesc, classReuseDesc,
 	} {
 		ch <- d
 	}
@@ -71,6 +72,8 @@ func sendClasses(s sink, classes []Class) {
 		s.counter(classTransferDesc, k.TransferMisses, size, "miss")
 		s.counter(classWaitsDesc, k.CentralContended, size, "central")
 		s.counter(classWaitsDesc, k.TransferContended, size, "transfer")
+		s.counter(classReuseDesc, k.Reused-min(k.Crossed, k.Reused), size, "same")
+		s.counter(classReuseDesc, k.Crossed, size, "other")
 		for _, b := range k.Bands {
 			live := strconv.Itoa(b.Least)
 			s.counter(classSeenDesc, b.Seen, size, live)

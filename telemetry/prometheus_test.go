@@ -39,6 +39,37 @@ vcmalloc_stats_files{state="unreadable"} 1
 # TYPE vcmalloc_objects gauge
 vcmalloc_objects{` + labels + `kind="large",` + pid + `} 2
 vcmalloc_objects{` + labels + `kind="small",` + pid + `} 300
+# HELP vcmalloc_page_heap_used_bytes Spans by where in the page heap they are: in hugepages that spans share, in regions, in hugepages of their own.
+# TYPE vcmalloc_page_heap_used_bytes gauge
+vcmalloc_page_heap_used_bytes{` + labels + pid + `,where="filler"} 16384
+vcmalloc_page_heap_used_bytes{` + labels + pid + `,where="region"} 8192
+vcmalloc_page_heap_used_bytes{` + labels + pid + `,where="whole"} 1.040424e+06
+# HELP vcmalloc_region_free_bytes Free pages of regions that have memory: a part of filler_free.
+# TYPE vcmalloc_region_free_bytes gauge
+vcmalloc_region_free_bytes{` + labels + pid + `} 4096
+# HELP vcmalloc_hugepages_collapsed_total Hugepages the system put behind small pages on request.
+# TYPE vcmalloc_hugepages_collapsed_total counter
+vcmalloc_hugepages_collapsed_total{` + labels + pid + `} 3
+# HELP vcmalloc_soft_limit_hits_total How often the heap exceeded its soft limit.
+# TYPE vcmalloc_soft_limit_hits_total counter
+vcmalloc_soft_limit_hits_total{` + labels + pid + `} 6
+# HELP vcmalloc_hard_limit_refusals_total Requests refused because of the hard limit.
+# TYPE vcmalloc_hard_limit_refusals_total counter
+vcmalloc_hard_limit_refusals_total{` + labels + pid + `} 1
+# HELP vcmalloc_domain_open Whether a last-level cache domain has transfer caches of its own now.
+# TYPE vcmalloc_domain_open gauge
+vcmalloc_domain_open{` + labels + `domain="0",` + pid + `} 1
+vcmalloc_domain_open{` + labels + `domain="1",` + pid + `} 0
+# HELP vcmalloc_domain_cpus CPUs online in a last-level cache domain when the topology was read.
+# TYPE vcmalloc_domain_cpus gauge
+vcmalloc_domain_cpus{` + labels + `domain="0",` + pid + `} 8
+vcmalloc_domain_cpus{` + labels + `domain="1",` + pid + `} 4
+# HELP vcmalloc_class_reused_objects_total Objects of a size class that the middle tiers handed out again, by whether the last-level cache domain that freed them was the same.
+# TYPE vcmalloc_class_reused_objects_total counter
+vcmalloc_class_reused_objects_total{` + labels + `domain="other",` + pid + `,size="16"} 5
+vcmalloc_class_reused_objects_total{` + labels + `domain="other",` + pid + `,size="32"} 0
+vcmalloc_class_reused_objects_total{` + labels + `domain="same",` + pid + `,size="16"} 15
+vcmalloc_class_reused_objects_total{` + labels + `domain="same",` + pid + `,size="32"} 0
 # HELP vcmalloc_percpu_misses_total Operations the per-CPU caches could not serve.
 # TYPE vcmalloc_percpu_misses_total counter
 vcmalloc_percpu_misses_total{` + labels + `operation="allocation",` + pid + `} 7
@@ -52,7 +83,9 @@ vcmalloc_class_spans{` + labels + pid + `,size="32"} 1
 vcmalloc_vcpu_drains_total{` + labels + pid + `,vcpu="0"} 0
 vcmalloc_vcpu_drains_total{` + labels + pid + `,vcpu="7"} 1
 `
-	assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "vcmalloc_stats_files", "vcmalloc_objects",
+	assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "vcmalloc_stats_files", "vcmalloc_page_heap_used_bytes",
+		"vcmalloc_region_free_bytes", "vcmalloc_hugepages_collapsed_total", "vcmalloc_soft_limit_hits_total", "vcmalloc_hard_limit_refusals_total",
+		"vcmalloc_domain_open", "vcmalloc_domain_cpus", "vcmalloc_class_reused_objects_total", "vcmalloc_objects",
 		"vcmalloc_percpu_misses_total", "vcmalloc_class_spans", "vcmalloc_vcpu_drains_total"))
 
 	families, err := registry.Gather()
@@ -77,7 +110,7 @@ func TestCollectorSendsRowsOnlyWhenAsked(t *testing.T) {
 	writeFile(t, dir, os.Getpid(), bytesOf(sample(os.Getpid())))
 	n := func(o CollectorOptions) int { return testutil.CollectAndCount(NewCollector(dir, o)) }
 	plain := n(CollectorOptions{})
-	assert.Equal(t, plain+2*12, n(CollectorOptions{Classes: true}))
+	assert.Equal(t, plain+2*14, n(CollectorOptions{Classes: true}))
 	assert.Equal(t, plain+2*9, n(CollectorOptions{VCPUs: true}))
 }
 

@@ -27,7 +27,7 @@ func TestReaderReadsWhatWasWritten(t *testing.T) {
 	assert.InDelta(t, 4*time.Millisecond, s.Updated.Sub(s.Started), 0)
 	assert.Len(t, s.Classes, 3, "row 0 is no class")
 	assert.Equal(t, Class{ID: 2, Size: 16, SpanPages: 1, Used: 100, PerCPU: 12, Transfer: 100, Free: 300, TransferCapacity: 512,
-		Spans: 1, Fetched: 3, Returned: 2, TransferHits: 4, TransferMisses: 6, CentralContended: 1, TransferContended: 2}, s.Classes[1])
+		Spans: 1, Fetched: 3, Returned: 2, TransferHits: 4, TransferMisses: 6, CentralContended: 1, TransferContended: 2, Reused: 20, Crossed: 5}, s.Classes[1])
 	assert.Equal(t, []int{0, 7}, []int{s.VCPUs[0].ID, s.VCPUs[1].ID}, "only vCPUs the process ran on")
 	assert.NoError(t, s.Check())
 }

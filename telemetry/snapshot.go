@@ -180,8 +180,8 @@ func (t *Totals) PageHeapFree() uint64 { return t.FillerFree + t.Cache }
 // Backed is the part of Mapped that may have memory: all but what was given back or never touched.
 func (t *Totals) Backed() uint64 { return t.Mapped - t.FillerReleased - t.Unbacked }
 
-// wholeUsed is how many bytes of spans have hugepages of their own.
-func (t *Totals) wholeUsed() uint64 {
+// WholeUsed is how many bytes of spans have hugepages of their own.
+func (t *Totals) WholeUsed() uint64 {
 	spans := t.Used + t.Large + t.Slack + t.PerCPU + t.Transfer + t.Central
 	return spans - min(spans, t.FillerUsed+t.RegionUsed)
 }
