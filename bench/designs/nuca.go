@@ -9,7 +9,6 @@ import (
 
 	"github.com/vcmalloc/vcmalloc/bench/fleet"
 	"github.com/vcmalloc/vcmalloc/bench/lab"
-	"github.com/vcmalloc/vcmalloc/bench/proc"
 	"github.com/vcmalloc/vcmalloc/bench/report"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
 	"github.com/vcmalloc/vcmalloc/bench/stat"
@@ -83,18 +82,7 @@ func domains(l *lab.Lab, name, mode, about string, seconds int) runner.Case {
 		Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
-			res, err := l.Launch.Run(ctx, proc.Command{
-				Argv: []string{binary, mode, fmt.Sprint(seconds), "4"}, Subject: s, Sample: 100 * time.Millisecond,
-			})
-			if err != nil {
-				return runner.Sample{}, err
-			}
-			f, err := lab.Figures(res.Stdout)
-			if err != nil {
-				return runner.Sample{}, err
-			}
-			lab.Account(f, res)
-			return runner.Sample{Figures: f, Line: lab.Line(res)}, nil
+			return l.Measure(ctx, s, 100*time.Millisecond, binary, mode, fmt.Sprint(seconds), "4")
 		},
 	}
 }

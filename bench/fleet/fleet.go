@@ -67,17 +67,11 @@ func replay(l *lab.Lab, name, about, path string, generate func() error) runner.
 			return generate()
 		},
 		Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-			res, err := l.Launch.Run(ctx, proc.Command{Argv: []string{binary, path}, Subject: s, Sample: 100 * time.Millisecond})
-			if err != nil {
-				return runner.Sample{}, err
+			sample, err := l.Measure(ctx, s, 100*time.Millisecond, binary, path)
+			if f := sample.Figures; err == nil {
+				f[heapPeak.Name], f[waste.Name] = f["heap"]/(1<<20), f["waste"]
 			}
-			f, err := lab.Figures(res.Stdout)
-			if err != nil {
-				return runner.Sample{}, err
-			}
-			lab.Account(f, res)
-			f[heapPeak.Name], f[waste.Name] = f["heap"]/(1<<20), f["waste"]
-			return runner.Sample{Figures: f, Line: lab.Line(res)}, nil
+			return sample, err
 		},
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/vcmalloc/vcmalloc/bench/lab"
-	"github.com/vcmalloc/vcmalloc/bench/proc"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
 	"github.com/vcmalloc/vcmalloc/bench/stat"
 	"github.com/vcmalloc/vcmalloc/bench/subject"
@@ -72,19 +71,11 @@ func (g generator) build(l *lab.Lab) runner.Case {
 		return g.prepare(ctx, binary)
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		res, err := l.Launch.Run(ctx, proc.Command{Argv: append([]string{binary}, g.args...), Subject: s, Sample: interval(l)})
-		if err != nil {
-			return runner.Sample{}, err
+		sample, err := l.Measure(ctx, s, interval(l), append([]string{binary}, g.args...)...)
+		if w, ok := sample.Figures["waste"]; ok {
+			sample.Figures[Waste.Name] = w
 		}
-		f, err := lab.Figures(res.Stdout)
-		if err != nil {
-			return runner.Sample{}, err
-		}
-		if w, ok := f["waste"]; ok {
-			f[Waste.Name] = w
-		}
-		lab.Account(f, res)
-		return runner.Sample{Figures: f, Line: lab.Line(res)}, nil
+		return sample, err
 	}
 	return c
 }
