@@ -55,6 +55,7 @@ type Config struct {
 	// What the heap may have memory behind; 0: no limit. Unaware: control groups and stalls are not looked at.
 	SoftLimit, HardLimit units.Bytes
 	Unaware              bool
+	Retain               bool    // free memory goes back on request, at a limit or on an alarm, and not by itself
 	Topology             uintptr // NUL-terminated, for topology.Override; 0 for none. The heap says what is wrong with it
 }
 
@@ -127,6 +128,16 @@ func (c *Config) one(p uintptr, secure bool) {
 		c.BackgroundFrom = size(p, after(p, "BACKGROUND_FROM="), c.BackgroundFrom)
 	case after(p, "LIMIT=") != 0:
 		c.limit(p, after(p, "LIMIT="))
+	case after(p, "RELEASE=") != 0:
+		v := after(p, "RELEASE=")
+		switch {
+		case is(v, "auto"):
+			c.Retain = false
+		case is(v, "none"):
+			c.Retain = true
+		default:
+			bad(p, "use auto or none")
+		}
 	case after(p, "PERCPU_LIMIT=") != 0:
 		n := size(p, after(p, "PERCPU_LIMIT="), c.PerCPULimit)
 		if n != 0 && (n < units.MaxSmall || n > 1<<30) {

@@ -65,7 +65,9 @@ func (h *Heap) due(now int64) {
 		h.Front.Balance()
 	}
 	u := h.urgency()
-	h.pages().Background(now/t.nanos*1e9, u)
+	if u != pageheap.Calm || !h.retain {
+		h.pages().Background(now/t.nanos*1e9, u)
+	}
 	if u == pageheap.Calm {
 		h.pages().Collapse()
 	}

@@ -24,6 +24,7 @@ type Heap struct {
 	published publisher
 	awareness awareness // of the memory that the system has left
 	divided   bool      // the machine's topology is known
+	retain    bool      // free memory does not go back by itself
 
 	// Front is the first tier; each tier holds the next.
 	Front percpu.Cache
@@ -59,6 +60,7 @@ func (h *Heap) Init(o *Options) bool {
 	}
 	h.pages().SetLimits(c.SoftLimit, c.HardLimit)
 	h.awareness.root, h.awareness.off = o.SysRoot, c.Unaware
+	h.retain = c.Retain
 	if !h.side.init(h.pages()) {
 		return false
 	}
