@@ -31,6 +31,8 @@ func (w *crossWatch) Look(_ time.Duration, blocks []*telemetry.Snapshot) {
 	}
 }
 
+func (w *crossWatch) End(blocks []*telemetry.Snapshot) { w.Look(0, blocks) }
+
 func (w *crossWatch) Result() (map[string]float64, []report.Plot) {
 	var reused, crossed, rate, carried float64
 	for _, b := range w.last {

@@ -1,16 +1,22 @@
 package designs
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/bench/report"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
 	"github.com/vcmalloc/vcmalloc/bench/stat"
 	"github.com/vcmalloc/vcmalloc/bench/subject"
 	"github.com/vcmalloc/vcmalloc/telemetry"
+	"github.com/vcmalloc/vcmalloc/telemetry/block"
 )
 
 func TestWordsChooseDesigns(t *testing.T) {
@@ -53,6 +59,50 @@ func TestMeansAndRatesSumOverProcesses(t *testing.T) {
 	got, _ := w.Result()
 	assert.InDelta(t, 7.0/3, got["per-CPU caches"], 1e-9)
 	assert.InDelta(t, 100+300, got["spans returned"], 1e-9)
+}
+
+func TestRatesOfShortRunsAreOverTheirLife(t *testing.T) {
+	w := tierMemory.Watch()
+	b := snapshot(1, 12, 300, 1<<20)
+	b.Started = b.Updated.Add(-200 * time.Millisecond)
+	w.End([]*telemetry.Snapshot{b})
+	got, _ := w.Result()
+	assert.InDelta(t, 1500, got["spans returned"], 1e-9)
+	assert.NotContains(t, got, "per-CPU caches", "what it held at its end says nothing of its life")
+}
+
+func TestTheEndAddsNothingToALongRun(t *testing.T) {
+	w := tierMemory.Watch()
+	w.Look(0, []*telemetry.Snapshot{snapshot(1, 10, 100, 1<<20)})
+	w.Look(1, []*telemetry.Snapshot{snapshot(1, 12, 300, 1<<20)})
+	w.End([]*telemetry.Snapshot{snapshot(1, 13, 9000, 0)})
+	got, _ := w.Result()
+	assert.InDelta(t, 100, got["spans returned"], 1e-9)
+	assert.InDelta(t, 1, got["per-CPU caches"], 1e-9)
+}
+
+// A program that is preloaded with the library ends within the first tick: what it wrote at its end is seen.
+func TestProcessesAreReadAfterTheirEnd(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vcmalloc.1")
+	b := block.Block{Magic: block.Magic, Version: block.Version, Bytes: uint32(unsafe.Sizeof(block.Block{})), PID: 1, Sequence: 2}
+	write := func() {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+		require.NoError(t, err)
+		_, err = f.WriteAt(unsafe.Slice((*byte)(unsafe.Pointer(&b)), unsafe.Sizeof(b)), 0)
+		require.NoError(t, errors.Join(err, f.Close()))
+	}
+	write()
+	p := newProcesses(telemetry.Dir(dir))
+	defer p.close()
+	assert.Empty(t, p.look(), "not renewed yet")
+	b.Sequence, b.Total.Crossed = 4, 7
+	write()
+	require.NoError(t, os.Remove(path))
+	assert.Empty(t, p.look(), "it does not run any more")
+	last := p.last()
+	require.Len(t, last, 1)
+	assert.EqualValues(t, 7, last[0].Totals.Crossed)
 }
 
 func TestCurvesFollowTheRenewals(t *testing.T) {

@@ -2,7 +2,9 @@ package designs
 
 import (
 	"context"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -29,16 +31,20 @@ type Watcher interface {
 	// block may be the same as in the look before.
 	Look(at time.Duration, blocks []*telemetry.Snapshot)
 
-	// Result is called once, after the run: figures by the metrics' names, and plots. Not after a run that
-	// published nothing.
+	// End is called once, after the run: with the last block of every process there was, as above. One that ended in
+	// the regular way wrote it when it did, and may have freed everything by then.
+	End(blocks []*telemetry.Snapshot)
+
+	// Result is called once, after End: figures by the metrics' names, and plots. A run may have been too short
+	// for any Look.
 	Result() (map[string]float64, []report.Plot)
 }
 
 // instruments that watch every run of every design.
 var instruments = []Instrument{tierMemory, vcpuMisses, pageHeap, crossings, spanReturns}
 
-// lookEvery is how often the watchers look.
-const lookEvery = 250 * time.Millisecond
+// lookEvery is how often the watchers look. A process must live so long to be found.
+const lookEvery = 100 * time.Millisecond
 
 // watched has the case's runs publish their statistics, and the instruments watch them.
 func watched(c *runner.Case) {
@@ -79,25 +85,28 @@ func watch(dir telemetry.Dir, quit <-chan struct{}) runner.Sample {
 	for i := range instruments {
 		watchers[i] = instruments[i].Watch()
 	}
-	start, looks := time.Now(), 0
+	seen := newProcesses(dir)
+	defer seen.close()
+	start := time.Now()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			blocks := renewed(dir)
+			blocks := seen.look()
 			if len(blocks) == 0 {
 				continue
 			}
-			looks++
 			for _, w := range watchers {
 				w.Look(time.Since(start), blocks)
 			}
 		case <-quit:
+			blocks := seen.last()
+			if len(blocks) == 0 {
+				return out
+			}
 			for _, w := range watchers {
-				if looks == 0 {
-					break
-				}
+				w.End(blocks)
 				figures, plots := w.Result()
 				for name, v := range figures {
 					out.Figures[name] = v
@@ -109,18 +118,57 @@ func watch(dir telemetry.Dir, quit <-chan struct{}) runner.Sample {
 	}
 }
 
-func renewed(dir telemetry.Dir) []*telemetry.Snapshot {
-	processes, err := dir.Processes()
+// processes of a run. Their files stay open: what a process writes when it ends, as it removes the file, is read from
+// there.
+type processes struct {
+	dir  telemetry.Dir
+	open map[string]*telemetry.Reader // by the file's name
+}
+
+func newProcesses(dir telemetry.Dir) *processes {
+	return &processes{dir, map[string]*telemetry.Reader{}}
+}
+
+// look is the renewed blocks of those that run.
+func (p *processes) look() []*telemetry.Snapshot {
+	entries, err := os.ReadDir(string(p.dir))
 	if err != nil {
 		return nil
 	}
 	var out []*telemetry.Snapshot
-	for _, p := range processes {
-		if p.Snapshot != nil && p.Snapshot.Writes >= 2 {
-			out = append(out, p.Snapshot)
+	for _, e := range entries {
+		r := p.open[e.Name()]
+		if r == nil {
+			if r, err = telemetry.Open(filepath.Join(string(p.dir), e.Name())); err != nil {
+				continue // it ended meanwhile
+			}
+			p.open[e.Name()] = r
 		}
+		out = appendRenewed(out, r)
 	}
 	return out
+}
+
+// last is the last renewed blocks of all there were.
+func (p *processes) last() []*telemetry.Snapshot {
+	var out []*telemetry.Snapshot
+	for _, name := range slices.Sorted(maps.Keys(p.open)) {
+		out = appendRenewed(out, p.open[name])
+	}
+	return out
+}
+
+func (p *processes) close() {
+	for _, r := range p.open {
+		r.Close()
+	}
+}
+
+func appendRenewed(to []*telemetry.Snapshot, r *telemetry.Reader) []*telemetry.Snapshot {
+	if s, err := r.Read(); err == nil && s.Writes >= 2 {
+		return append(to, s)
+	}
+	return to
 }
 
 // Mean is a watcher of averages over time: of Of, summed over the processes, one value per metric.
@@ -145,17 +193,23 @@ func (m *Mean) Look(_ time.Duration, blocks []*telemetry.Snapshot) {
 	}
 }
 
-// Result is the averages.
+// End adds nothing: what a process holds when it ends is no part of an average over its life.
+func (m *Mean) End([]*telemetry.Snapshot) {}
+
+// Result is the averages; none where nothing was seen in time.
 func (m *Mean) Result() (map[string]float64, []report.Plot) {
 	out := map[string]float64{}
-	for i := range m.Metrics {
+	for i := range m.sum {
 		out[m.Metrics[i].Name] = m.sum[i] / float64(m.looks)
 	}
 	return out, nil
 }
 
+// enough is how far apart two blocks are from which a rate can be told: several renewals of the shortest tick.
+const enough = time.Second / 2
+
 // Rate is a watcher of counters: the growth per second of Of, summed over the processes, one value per metric. A
-// process counts from its first renewed block to its last.
+// process counts from its first renewed block to its last, or over its life if these are less than half a second apart.
 type Rate struct {
 	Metrics []runner.Metric
 	Of      func(*telemetry.Snapshot) []float64
@@ -176,16 +230,30 @@ func (r *Rate) Look(_ time.Duration, blocks []*telemetry.Snapshot) {
 	}
 }
 
-// Result is the rates; none where nothing was renewed twice.
+// End is one more look at the processes that there would be nothing to say of without it. The others' last moments,
+// in which they free all they have, are no part of their load.
+func (r *Rate) End(blocks []*telemetry.Snapshot) {
+	for _, b := range blocks {
+		if a := r.first[b.PID]; a == nil || r.last[b.PID].Updated.Sub(a.Updated) < enough {
+			r.Look(0, []*telemetry.Snapshot{b})
+		}
+	}
+}
+
+// Result is the rates.
 func (r *Rate) Result() (map[string]float64, []report.Plot) {
 	out := map[string]float64{}
 	for pid, a := range r.first {
-		b := r.last[pid]
-		seconds := b.Updated.Sub(a.Updated).Seconds()
-		if seconds < 0.5 {
+		b, before := r.last[pid], make([]float64, len(r.Metrics))
+		since := b.Started
+		if b.Updated.Sub(a.Updated) >= enough {
+			before, since = r.Of(a), a.Updated
+		}
+		seconds := b.Updated.Sub(since).Seconds()
+		if seconds <= 0 {
 			continue
 		}
-		before, after := r.Of(a), r.Of(b)
+		after := r.Of(b)
 		for i, m := range r.Metrics {
 			out[m.Name] += (after[i] - before[i]) / seconds
 		}

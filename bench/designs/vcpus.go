@@ -77,6 +77,8 @@ func add(to map[int]*report.Series, id int, x, y float64) {
 	s.X, s.Y = append(s.X, x), append(s.Y, y)
 }
 
+func (v *vcpuCurves) End([]*telemetry.Snapshot) {}
+
 func (v *vcpuCurves) Result() (map[string]float64, []report.Plot) {
 	if v.last == nil || len(v.capacity) == 0 {
 		return nil, nil
@@ -101,6 +103,12 @@ type both []Watcher
 func (b both) Look(at time.Duration, blocks []*telemetry.Snapshot) {
 	for _, w := range b {
 		w.Look(at, blocks)
+	}
+}
+
+func (b both) End(blocks []*telemetry.Snapshot) {
+	for _, w := range b {
+		w.End(blocks)
 	}
 }
 

@@ -80,8 +80,10 @@ func (h *Heap) openBlock() {
 
 func (h *Heap) block() *block.Block { return (*block.Block)(sys.At(h.published.table.Base())) }
 
-// Unpublish removes the file: at a normal end nobody wants it any more.
+// Unpublish writes the block a last time, for those who have the file open, and removes the file: at a normal end
+// nobody else wants it any more.
 func (h *Heap) Unpublish() {
+	h.Publish(sys.Now())
 	var path [512]byte
 	if h.published.open && h.blockPath(&path) {
 		sys.Unlink(uintptr(unsafe.Pointer(&path)))

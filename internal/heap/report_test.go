@@ -51,6 +51,25 @@ func TestReportsTellWhatTheHeapHolds(t *testing.T) {
 	require.Contains(t, text, `<total type="mmap" count="1" size="5242880"/>`)
 }
 
+func TestNothingGoesBackByItselfWhereTheUserSaidSo(t *testing.T) {
+	h := newHeap(t, Options{Config: config.Config{Retain: true}})
+	var live []uintptr
+	for range 64 {
+		live = append(live, h.Malloc(1<<20))
+	}
+	for _, p := range live {
+		h.Free(p, CallFree)
+	}
+	for now := int64(1e9); now < 100e9; now += 1e9 {
+		h.Background(now)
+	}
+	var s Stats
+	h.Stats(&s)
+	require.GreaterOrEqual(t, s.Cache, units.Bytes(60<<20))
+	require.Positive(t, h.Trim(), "on request it does")
+	check(t, h, 0)
+}
+
 func TestBackgroundReturnsWhatStaysUnusedAndKeepsTheIdentity(t *testing.T) {
 	h := newHeap(t, Options{})
 	r, _ := newRand(t)
@@ -147,6 +166,8 @@ func TestPublishingDoesNotWaitForAForkThatWaitsForIt(t *testing.T) {
 	file, err := os.Stat(name)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), file.Mode())
+	h.Malloc(100)
 	h.Unpublish()
 	require.NoFileExists(t, name)
+	require.EqualValues(t, 2, h.block().Total.UsedObjects, "who has the file open sees the end")
 }
