@@ -40,15 +40,22 @@ type collapser struct {
 	refused  uint64               // and those that the system did not
 }
 
-// Collapse looks at some dense hugepages of the filler and collapses those in small pages. It returns how many.
-// Call it about once a second; one thread at a time.
+// Collapse looks at some dense hugepages of each node's filler and collapses those in small pages. It returns how
+// many. Call it about once a second; one thread at a time.
 func (h *Heap) Collapse() (n int) {
+	for i := range h.Nodes() {
+		n += h.Node(i).collapseSome()
+	}
+	return n
+}
+
+func (h *Heap) collapseSome() (n int) {
 	c := &h.collapse
 	if c.wait > 0 {
 		c.wait--
 		return 0
 	}
-	if !h.space.HugePagesWanted() {
+	if !h.window().HugePagesWanted() {
 		return 0
 	}
 	hp := h.nextDense()
@@ -83,7 +90,7 @@ func (h *Heap) Collapse() (n int) {
 func (h *Heap) collapseOne(hp uint32) bool {
 	c := &h.collapse
 	start := sys.Now()
-	e := h.space.Collapse(units.HugePageID(hp))
+	e := h.window().Collapse(units.HugePageID(hp))
 	took := sys.Now() - start
 	c.seen[hp>>6%uint32(len(c.seen))] |= 1 << (hp & 63)
 	if e == 0 {
@@ -113,7 +120,7 @@ func (h *Heap) nextDense() uint32 {
 		if c.cursor++; c.cursor >= top {
 			c.cursor = 0
 		}
-		if hp >= top {
+		if hp >= top || !h.mine(units.HugePageID(hp)) {
 			continue
 		}
 		t := h.filler.trackers.at(units.HugePageID(hp))

@@ -39,6 +39,11 @@
 //   - in a tracker: released is a subset of zero, zero a subset of not used; 0 < used pages < 256.
 //   - a page's class and span are in the page map exactly while a span owns it.
 //
+// NUMA: several heaps may share one window (AddNode, nodes.go), one for each node; the heap of Init is their home. A
+// hugepage belongs to one heap for ever, and with it every span on it; SpanOf, Free and TryResize find the heap by
+// themselves, Release, Background, Collapse, SetLimits, Stats and Check go over all, and limits hold for the sum. What
+// follows holds for each heap, mapped being its own part. A heap that is alone pays a branch for all this.
+//
 // A never touched page of a filler hugepage counts as free, not as released: "backed" is an upper bound of
 // what is resident.
 //
@@ -47,6 +52,6 @@
 //
 // Locks: Heap.mu guards all but the window and the tables' growth, which growMu guards, and the span table, which
 // has a lock of its own. Order: span.Table's lock, growMu, mu; so nothing here makes or deletes spans while it
-// holds mu. No system call is made while mu is held. Callers may hold a central free list's lock. Page map
+// holds mu. Heaps of one window share the home heap's growMu and span table; no thread holds two heaps' mu. No system call is made while mu is held. Callers may hold a central free list's lock. Page map
 // entries and Span fields are written without a lock by the thread that owns the pages.
 package pageheap

@@ -11,7 +11,8 @@ const growTries = 3
 
 // takeGrowing is take, growing the window if need be. The caller holds no lock and, when it returns, mu.
 func (h *Heap) takeGrowing(n, align, set uint32) grant {
-	h.growMu.Lock()
+	r := h.root()
+	r.growMu.Lock()
 	h.mu.Lock()
 	g := h.take(n, align, set) // others may have grown the window, or freed, meanwhile
 	for try := uint32(0); try < growTries && g.first == units.NoPage; try++ {
@@ -26,7 +27,7 @@ func (h *Heap) takeGrowing(n, align, set uint32) grant {
 		}
 		g = h.take(n, align, set)
 	}
-	h.growMu.Unlock()
+	r.growMu.Unlock()
 	return g
 }
 
@@ -41,7 +42,7 @@ func (h *Heap) shortage(n, align, try uint32) uint64 {
 		return uint64(huge) + uint64(align) - 1
 	}
 	base := uint64(h.space.Base() >> units.HugePageShift)
-	top := uint32(h.space.Grown() >> units.HugePageShift)
+	top := uint32(h.window().Grown() >> units.HugePageShift)
 	start := top - h.cache.before(top, huge+align, kindAny)
 	return uint64(alignHuge(start, align, base)) + uint64(huge) - uint64(top)
 }
@@ -55,18 +56,18 @@ func (h *Heap) grow(n uint32) bool {
 	if count == 0 {
 		// First the metadata, then the window: a failure leaves nothing to undo. Only behind a gap, which
 		// the window reports when it has grown, does more metadata turn out to be needed.
-		top := units.HugePageID(h.space.Grown() >> units.HugePageShift)
-		size := units.Bytes(n) << units.HugePageShift
-		ok = size <= h.maxBytes && h.space.MappedBytes() <= h.maxBytes-size && h.describe(top+units.HugePageID(n))
-		if ok {
-			first, ok = h.space.Grow(uintptr(n))
-			count = n
+		want := h.extent(n)
+		first, ok = h.growBy(want)
+		if !ok && want != n {
+			want = n
+			first, ok = h.growBy(n)
 		}
 		if ok {
-			mapped = n
+			count, mapped = want, want
+			h.claim(first, want)
 		}
 	}
-	described := ok && h.describe(first+units.HugePageID(count))
+	described := ok && h.root().describe(first+units.HugePageID(count))
 	h.mu.Lock()
 	h.hugeGrown += uint64(mapped)
 	switch {
@@ -80,7 +81,18 @@ func (h *Heap) grow(n uint32) bool {
 	return described
 }
 
-// describe makes the metadata of hugepages below n usable. Caller holds growMu.
+// growBy adds n hugepages to the window. Caller holds growMu.
+func (h *Heap) growBy(n uint32) (first units.HugePageID, ok bool) {
+	r := h.root()
+	top := units.HugePageID(r.space.Grown() >> units.HugePageShift)
+	size := units.Bytes(n) << units.HugePageShift
+	if size > h.maxBytes || r.space.MappedBytes() > h.maxBytes-size || !r.describe(top+units.HugePageID(n)) {
+		return units.NoHuge, false
+	}
+	return r.space.Grow(uintptr(n))
+}
+
+// describe makes the metadata of hugepages below n usable. Caller holds growMu, and h is the home heap.
 func (h *Heap) describe(n units.HugePageID) bool {
 	return n <= maxHuge && h.pages.Ensure(&h.space, units.Pages(n.Page())) && h.filler.trackers.ensure(&h.space, n)
 }

@@ -50,6 +50,13 @@ type Heap struct {
 	hugeGrown        uint64 // hugepages
 	releasedBytes    uint64
 	madviseFailures  uint64
+
+	// NUMA, see nodes.go. announced are what the other heaps read of this one for the limits; atomic.
+	nodes                    nodes
+	home                     uintptr // address of the home heap; 0: this is it
+	index                    uint32  // number among the heaps
+	bind                     uint32  // kernel's number of the node that memory is to come from, plus one; guarded by growMu
+	announced, announcedFree uint64  // pages
 }
 
 // Options are a heap's settings. The zero value is the legacy design without a limit.
@@ -108,7 +115,8 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	if n == 0 || n > h.space.MaxPages() {
 		return 0, false
 	}
-	id = h.spans.New(&h.space, &h.growMu)
+	r := h.root()
+	id = r.spans.New(&r.space, &r.growMu)
 	if id == 0 {
 		return 0, false
 	}
@@ -120,7 +128,7 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	}
 	if g.first == units.NoPage {
 		h.mu.Unlock()
-		h.spans.Delete(id)
+		r.spans.Delete(id)
 		return 0, false
 	}
 	h.allocated++
@@ -135,14 +143,14 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	}
 	if over && !h.enforce() {
 		h.undo(g.first, uint32(n), c)
-		h.spans.Delete(id)
+		r.spans.Delete(id)
 		return 0, false
 	}
 	switch {
 	case chill:
-		h.space.AskSmall(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
+		r.space.AskSmall(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
 	case thaw || g.earned:
-		h.space.AskHuge(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
+		r.space.AskHuge(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
 	}
 	h.spans.At(id).Init(g.first, n, c)
 	h.pages.Set(g.first, n, c, id)
@@ -214,13 +222,14 @@ func (h *Heap) takeHuge(n, align uint32) units.HugePageID {
 	return units.NoHuge
 }
 
-// Free takes a span back. Preconditions: id is a live span, and the caller its only user.
+// Free takes a span of any node back. Preconditions: id is a live span, and the caller its only user.
 func (h *Heap) Free(id units.SpanID) {
 	ids := [1]units.SpanID{id}
-	h.FreeBatch(ids[:])
+	h.of(id).FreeBatch(ids[:])
 }
 
-// FreeBatch takes spans back under one acquisition of the lock. Preconditions: those of Free; all differ.
+// FreeBatch takes spans of this heap's node back under one acquisition of the lock. Preconditions: those of Free; all
+// differ.
 func (h *Heap) FreeBatch(ids []units.SpanID) {
 	for _, id := range ids {
 		s := h.spans.At(id)
@@ -236,7 +245,7 @@ func (h *Heap) FreeBatch(ids []units.SpanID) {
 	h.freed += uint64(len(ids))
 	h.note()
 	h.mu.Unlock()
-	h.spans.DeleteAll(ids)
+	h.root().spans.DeleteAll(ids)
 	h.releaseLimbo(limbo)
 }
 

@@ -25,12 +25,18 @@ func (h *Heap) SetLimits(soft, hard units.Bytes) {
 	if soft != 0 {
 		l.soft = min(l.soft, uint64(soft)>>units.PageShift)
 	}
-	h.mu.Lock()
-	l.softHits, l.refused = h.limits.softHits, h.limits.refused
-	h.limits = l
-	over := h.backedPages() > l.soft
-	h.mu.Unlock()
-	if over {
+	r := h.root()
+	r.growMu.Lock() // no heap comes meanwhile that would copy the limits as they were
+	for i := range r.Nodes() {
+		k := r.Node(i)
+		k.mu.Lock()
+		l.softHits, l.refused = k.limits.softHits, k.limits.refused
+		k.limits = l
+		k.announce()
+		k.mu.Unlock()
+	}
+	r.growMu.Unlock()
+	if h.OverLimit() {
 		h.enforce()
 	}
 }
@@ -51,10 +57,20 @@ func (h *Heap) OverLimit() bool {
 	return over
 }
 
-// backedPages is an upper bound of the pages with memory, tables included. Caller holds mu.
+// backedPages is an upper bound of the pages with memory, those of all nodes, tables included. Caller holds mu.
 func (h *Heap) backedPages() uint64 {
+	others, _ := h.elsewhere()
+	return h.ownPages() + others + uint64(h.window().MetaBytes())>>units.PageShift
+}
+
+// ownPages is the heap's own part of that, without tables, and freePages how many of these are in no span.
+func (h *Heap) ownPages() uint64 {
 	without := uint64(h.pendingCount+h.cache.unbacked)*uint64(perHuge) + h.filler.released + h.regions.unbacked()
-	return h.hugeGrown*uint64(perHuge) - without + uint64(h.space.MetaBytes())>>units.PageShift
+	return h.hugeGrown*uint64(perHuge) - without
+}
+
+func (h *Heap) freePages() uint64 {
+	return h.filler.free + uint64(h.cache.backed+h.regions.empty)*uint64(perHuge)
 }
 
 // enforce releases what is above the soft limit, and a hundredth of it more so that the next request finds room.
@@ -67,7 +83,8 @@ func (h *Heap) enforce() bool {
 		h.mu.Unlock()
 		return true
 	}
-	free := h.filler.free + uint64(h.cache.backed+h.regions.empty)*uint64(perHuge)
+	_, free := h.elsewhere()
+	free += h.freePages()
 	if backed <= l.hard && (l.stuck || free <= l.soft/100) { // a scan of all hugepages would gain next to nothing
 		h.mu.Unlock()
 		return true

@@ -148,12 +148,13 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 	}
 	var id units.SpanID
 	var zeroed bool
+	h := m.h.Node(uint32(m.steps) % m.h.Nodes())
 	if c != 0 {
-		id, zeroed = m.h.Alloc(n, c, sizeclass.Of(c).Objects)
+		id, zeroed = h.Alloc(n, c, sizeclass.Of(c).Objects)
 	} else if align > 1 {
-		id, zeroed = m.h.AllocHinted(n, align, Hint(n%4))
+		id, zeroed = h.AllocHinted(n, align, Hint(n%4))
 	} else {
-		id, zeroed = m.h.Alloc(n, 0, 1)
+		id, zeroed = h.Alloc(n, 0, 1)
 	}
 	if id == 0 && m.faulty {
 		m.failed++
@@ -167,6 +168,7 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 	if s.Pages != n || s.Class != c || m.h.Addr(id)%(uintptr(align)<<units.PageShift) != 0 {
 		m.t.Fatalf("step %d: asked for %d pages of class %d aligned to %d, got %+v", m.steps, n, c, align, *s)
 	}
+	m.verifyNode(h, s.First, n)
 	x := held{id: id, first: s.First, n: n, class: c, stamp: uint64(m.steps)*0x9e3779b97f4a7c15 | 1}
 	m.own(x.first, n, 0, id)
 	if zeroed {
@@ -261,7 +263,11 @@ func (m *model) free(v, n int) {
 		m.h.Free(ids[0])
 	} else if len(ids) > 1 {
 		m.ops[opFreeBatch]++
-		m.h.FreeBatch(ids)
+		for i := range m.h.Nodes() {
+			if own := m.ofNode(ids, i); len(own) > 0 {
+				m.h.Node(i).FreeBatch(own)
+			}
+		}
 	}
 }
 
@@ -295,6 +301,7 @@ func (m *model) resize(v int) {
 		m.own(x.first+units.PageID(n), x.n-n, x.id, 0)
 	}
 	x.n = n
+	m.verifyNode(m.h.Node(m.h.NodeAt(m.addr(*x))), x.first, n)
 	m.write(*x)
 	m.verifyMap(*x)
 }
@@ -310,14 +317,15 @@ func (m *model) fail(v int) {
 	m.t.Helper()
 	var before, after Stats
 	m.h.Stats(&before)
-	limit := m.h.maxBytes
-	m.h.maxBytes = before.Mapped
+	h := m.h.Node(uint32(v) % m.h.Nodes())
+	limit := h.maxBytes
+	h.maxBytes = before.Mapped
 	n := units.Pages(before.Mapped>>units.PageShift) + 1 + units.Pages(v)
 	align := units.Pages(1) << (v % 20)
-	if id, _ := m.h.AllocAligned(n, align); id != 0 {
+	if id, _ := h.AllocAligned(n, align); id != 0 {
 		m.t.Fatalf("step %d: %d pages were found in a smaller heap", m.steps, n)
 	}
-	m.h.maxBytes = limit
+	h.maxBytes = limit
 	m.h.Stats(&after)
 	if after.Meta = before.Meta; before != after && !m.faulty { // one more span id may have been made
 		m.t.Fatalf("step %d: a failure changed %+v to %+v", m.steps, before, after)

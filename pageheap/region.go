@@ -197,7 +197,8 @@ func (h *Heap) resizeRegional(r *region, first units.PageID, old, n uint32) bool
 
 // openRegion makes another region, for requests to come. Caller holds no lock.
 func (h *Heap) openRegion() {
-	h.growMu.Lock()
+	home := h.root()
+	home.growMu.Lock()
 	h.mu.Lock()
 	slot := maxRegions
 	for i := range h.regions.list {
@@ -227,7 +228,7 @@ func (h *Heap) openRegion() {
 		}
 	}
 	h.mu.Unlock()
-	h.growMu.Unlock()
+	home.growMu.Unlock()
 }
 
 // releaseRegions releases empty hugepages of regions, from the end down.
@@ -290,6 +291,7 @@ func (h *Heap) unpinRegion(r *region, first, n uint32, released bool) bool {
 	if released {
 		h.regions.free -= uint64(n * perHuge)
 		h.releasedBytes += uint64(n) << units.HugePageShift
+		h.announce()
 	} else {
 		h.regions.empty += n
 		h.madviseFailures++

@@ -16,8 +16,16 @@ const (
 
 // Release gives at least max bytes of free memory back to the system, or all there is, and returns how
 // much: free hugepages first; if hard, then the free pages of hugepages in use too, which breaks these for
-// the processor's address translation.
-func (h *Heap) Release(max units.Bytes, hard bool) units.Bytes {
+// the processor's address translation. Other nodes' memory goes after the heap's own.
+func (h *Heap) Release(max units.Bytes, hard bool) (done units.Bytes) {
+	n := h.Nodes()
+	for i := uint32(0); i < n && done < max; i++ {
+		done += h.Node((h.index+i)%n).releaseOwn(max-done, hard)
+	}
+	return done
+}
+
+func (h *Heap) releaseOwn(max units.Bytes, hard bool) units.Bytes {
 	done := h.releaseCache(max)
 	if done < max {
 		done += h.releaseRegions(max - done)
@@ -63,8 +71,15 @@ const (
 // in the last 5 minutes. Then hugepages at most half used are broken, for pages beyond that and beyond the
 // greatest demand of the last 30 s, at the same rate.
 func (h *Heap) Background(now int64, u Urgency) (done units.Bytes) {
+	for i := range h.Nodes() {
+		done += h.Node(i).background(now, u)
+	}
+	return done
+}
+
+func (h *Heap) background(now int64, u Urgency) (done units.Bytes) {
 	if u == Alarm {
-		return h.Release(^units.Bytes(0), true)
+		return h.releaseOwn(^units.Bytes(0), true)
 	}
 	whole, regional, pages := h.unwanted(now, u)
 	if whole != 0 {
@@ -122,6 +137,7 @@ func (h *Heap) hugeInUse() uint32 {
 func (h *Heap) note() {
 	h.hugeDemand.note(h.hugeInUse())
 	h.pageDemand.note(h.filler.inUse())
+	h.announce()
 }
 
 // releaseCache releases free hugepages, from the window's end down.
@@ -159,6 +175,7 @@ func (h *Heap) releaseRun(first units.HugePageID, n, before uint32) bool {
 		h.madviseFailures++
 		h.cache.add(first, n, kindBacked)
 	}
+	h.announce()
 	h.mu.Unlock()
 	return ok
 }
@@ -227,8 +244,10 @@ func (h *Heap) lastRank(max units.Bytes) uint32 {
 		h.mu.Lock()
 		top = uint32(h.covered)
 		for end := min(hp+scanStep, top); hp < end; hp++ {
-			r, n := h.filler.trackers.at(units.HugePageID(hp)).rank()
-			free[r%ranks] += n
+			if h.mine(units.HugePageID(hp)) {
+				r, n := h.filler.trackers.at(units.HugePageID(hp)).rank()
+				free[r%ranks] += n
+			}
 		}
 		h.mu.Unlock()
 		if hp >= top {
@@ -252,6 +271,9 @@ func (h *Heap) pinNext(hp, from, to uint32, pinned *bitmap) uint32 {
 		h.mu.Lock()
 		top := uint32(h.covered)
 		for end := min(hp+scanStep, top); hp < end; hp++ {
+			if !h.mine(units.HugePageID(hp)) {
+				continue
+			}
 			r, n := h.filler.trackers.at(units.HugePageID(hp)).rank()
 			if n != 0 && r >= from && r < to && hp+1 != h.collapse.hp {
 				h.filler.pin(units.HugePageID(hp), pinned)
@@ -284,6 +306,7 @@ func (h *Heap) releasePinned(hp units.HugePageID, pinned *bitmap) units.Bytes {
 	h.madviseFailures += failures
 	h.releasedBytes += uint64(got)
 	limbo := h.settle(hp, h.filler.unpin(hp, pinned, &done), 0)
+	h.announce()
 	h.mu.Unlock()
 	h.releaseLimbo(limbo)
 	return got

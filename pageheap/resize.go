@@ -6,6 +6,7 @@ import "github.com/vcmalloc/vcmalloc/internal/units"
 // and hugepages behind it. It reports false, with nothing changed, when these are not free or the span is
 // of a size class. Preconditions: id is a live span, and the caller its only user.
 func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
+	h = h.of(id)
 	s := h.spans.At(id)
 	if n == 0 || n > h.space.MaxPages() || s.Class != 0 {
 		return false
@@ -79,7 +80,8 @@ func (h *Heap) shrink(first units.PageID, old, n uint32) (limbo uint32) {
 
 // extendGrowing is extend, growing the window if need be. The caller holds no lock and, when it returns, mu.
 func (h *Heap) extendGrowing(first units.PageID, old, n uint32) bool {
-	h.growMu.Lock()
+	r := h.root()
+	r.growMu.Lock()
 	h.mu.Lock()
 	ok, lacking := h.extend(first, old, n)
 	if lacking != 0 {
@@ -88,7 +90,7 @@ func (h *Heap) extendGrowing(first units.PageID, old, n uint32) bool {
 			ok, _ = h.extend(first, old, n)
 		}
 	}
-	h.growMu.Unlock()
+	r.growMu.Unlock()
 	return ok
 }
 
@@ -135,7 +137,7 @@ func (h *Heap) freeRun(from, to uint32) (free bool, lacking uint32) {
 		return true, 0
 	}
 	end := h.cache.end(from, kindAny)
-	if top := uint32(h.space.Grown() >> units.HugePageShift); end == top && to > top {
+	if top := uint32(h.window().Grown() >> units.HugePageShift); end == top && to > top {
 		return false, to - top
 	}
 	return end >= to, 0

@@ -41,11 +41,48 @@ type Stats struct {
 	CollapseRefused uint64 // and requests that it refused
 }
 
-// Stats fills st.
+// Stats fills st with the sums over all nodes.
 func (h *Heap) Stats(st *Stats) {
+	n := h.Nodes()
+	h.Node(0).NodeStats(st)
+	for i := uint32(1); i < n; i++ {
+		var k Stats
+		h.Node(i).NodeStats(&k)
+		st.add(&k)
+	}
+}
+
+// NodeStats fills st with what is the heap's own. Only the home heap has tables.
+func (h *Heap) NodeStats(st *Stats) {
 	h.mu.Lock()
 	h.stats(st)
 	h.mu.Unlock()
+}
+
+func (st *Stats) add(k *Stats) {
+	st.Mapped += k.Mapped
+	st.Small += k.Small
+	st.Large += k.Large
+	st.FillerFree += k.FillerFree
+	st.FillerReleased += k.FillerReleased
+	st.RegionFree += k.RegionFree
+	st.Cache += k.Cache
+	st.Unbacked += k.Unbacked
+	st.Meta += k.Meta
+	st.FillerUsed += k.FillerUsed
+	st.RegionUsed += k.RegionUsed
+	st.FillerHuge += k.FillerHuge
+	st.RegionHuge += k.RegionHuge
+	st.SpansAllocated += k.SpansAllocated
+	st.SpansFreed += k.SpansFreed
+	st.HugeGrown += k.HugeGrown
+	st.Released += k.Released
+	st.MadviseFailures += k.MadviseFailures
+	st.LockContended += k.LockContended
+	st.SoftHits += k.SoftHits
+	st.HardRefusals += k.HardRefusals
+	st.Collapsed += k.Collapsed
+	st.CollapseRefused += k.CollapseRefused
 }
 
 func (h *Heap) stats(st *Stats) {
@@ -58,7 +95,6 @@ func (h *Heap) stats(st *Stats) {
 		Cache:          units.Bytes(h.cache.backed+h.cache.limbo) << units.HugePageShift,
 		RegionFree:     units.Bytes(h.regions.free) << units.PageShift,
 		Unbacked:       units.Bytes(h.cache.unbacked+h.pendingCount)<<units.HugePageShift + units.Bytes(h.regions.unbacked())<<units.PageShift,
-		Meta:           h.space.MetaBytes(),
 		FillerUsed:     units.Bytes(h.filler.inUse()) << units.PageShift,
 		RegionUsed:     units.Bytes(h.regions.used) << units.PageShift,
 		FillerHuge:     h.filler.huge,
@@ -74,6 +110,9 @@ func (h *Heap) stats(st *Stats) {
 		HardRefusals:    h.limits.refused,
 		Collapsed:       atomic.LoadUint64(&h.collapse.done),
 		CollapseRefused: atomic.LoadUint64(&h.collapse.refused),
+	}
+	if h.home == 0 {
+		st.Meta = h.space.MetaBytes()
 	}
 }
 
@@ -98,9 +137,10 @@ func (h *Heap) Spans() *span.Table  { return &h.spans }
 // paths can call it anywhere: while other threads allocate and free near p the answer may be out of date.
 // It takes up to 256 steps inside a hugepage, a step for each page of a span in a region, one for each hugepage of others.
 func (h *Heap) SpanOf(p uintptr) units.SpanID {
-	if !h.space.Contains(p) {
+	if !h.window().Contains(p) {
 		return 0
 	}
+	h = h.Node(h.NodeAt(p))
 	page := h.space.Page(p)
 	hp := page.Huge()
 	if hp >= h.covered {

@@ -73,6 +73,9 @@ func (t *Table) At(id units.SpanID) *Span {
 	return (*Span)(sys.At(t.spans.Base() + uintptr(id)<<spanShift))
 }
 
+// Borrow lets t read the spans of o, by At and Base; New and Delete remain o's. Preconditions: o does not grow meanwhile.
+func (t *Table) Borrow(o *Table) { t.spans = o.spans }
+
 // Live is how many spans exist, Made the largest id ever used.
 func (t *Table) Live() uint32       { return t.live }
 func (t *Table) Made() units.SpanID { return t.made }
