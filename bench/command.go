@@ -250,9 +250,9 @@ func estimate(r *runner.Runner, todo []runner.Suite) {
 		s := &todo[i]
 		t := r.Estimate(s)
 		all += t
-		fmt.Printf("%-16s %3d cases x %d subjects, about %v\n", s.Name, len(s.Cases), len(s.Subjects), t.Round(time.Second))
+		fmt.Printf("%-20s %3d cases x %d subjects, about %v\n", s.Name, len(s.Cases), len(s.Subjects), t.Round(time.Second))
 	}
-	fmt.Printf("%-16s about %v, more where cases stretch to narrow their intervals\n", "all", all.Round(time.Second))
+	fmt.Printf("%-20s about %v, more where cases stretch to narrow their intervals\n", "all", all.Round(time.Second))
 }
 
 // publish prints the report and writes its files.

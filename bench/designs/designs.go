@@ -22,7 +22,7 @@ func Suites(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 	var shared []*Design
 	var groups [][]*Design
 	for _, d := range all {
-		if d.Env == nil {
+		if !d.alone() {
 			shared = append(shared, d)
 		} else {
 			groups = append(groups, []*Design{d})
@@ -33,7 +33,7 @@ func Suites(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 	}
 	var out []runner.Suite
 	for _, g := range groups {
-		s, err := suite(ctx, l, g)
+		s, err := suite(ctx, l, g, len(all))
 		if err != nil {
 			return nil, err
 		}
@@ -47,51 +47,42 @@ func Suites(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 // that are all about memory. The others run where --only names them, or a design.
 var inBrief = []string{"synthetic fleet", "redis, mixed", "pipeline", "key-value", "time series"}
 
-func suite(ctx context.Context, l *lab.Lab, group []*Design) (runner.Suite, error) {
+// more is how much larger than usual quick inputs are where few designs are compared: the library renews what it tells
+// of itself once a second, and a run's start, where its heap is small and everything new, weighs less.
+const more = 4
+
+func suite(ctx context.Context, l *lab.Lab, group []*Design, compared int) (runner.Suite, error) {
 	s := runner.Suite{
 		Name: "designs", Title: "The paper's designs",
 		About: "Each design alone, and all, against the legacy design, from one binary by VCMALLOC_FEATURES. The paper's figures are averages over " +
 			"thousands of machines: compare sign and size.",
-		Notes:    []string{"What the library tells of itself is read from its statistics block, which it renews once a second: shorter runs have none of it."},
-		Baseline: legacy, Plan: plan(l),
+		Notes: []string{"What the library tells of itself is read from its statistics block, which it renews once a second and at the end: of shorter " +
+			"runs there are counts, and no averages."},
+		Plan: plan(l),
 	}
+	before := group[0].before()
+	s.Baseline = before.Name
 	var env []string
-	if d := group[0]; d.Env != nil {
-		env = d.Env(l)
-		s.Name, s.Title = "designs-"+d.Name, "The design "+d.Name
-		s.Notes = append(s.Notes, "Both sides run with "+quoted(env)+".")
+	if d := group[0]; d.alone() {
+		s.Name, s.Title = "designs-"+d.Name, d.Title
+		s.About = "From one binary, by its settings."
+		if d.Env != nil {
+			env = d.Env(l)
+			s.Notes = append(s.Notes, "Both sides run with "+quoted(env)+".")
+		}
 	}
-	s.Subjects = []subject.Subject{l.Ours.WithFeatures(legacy, "-all", env...)}
+	s.Subjects = []subject.Subject{l.Ours.WithFeatures(before.Name, before.Features, slices.Concat(before.Env, env)...)}
 	for _, d := range group {
-		s.Subjects = append(s.Subjects, l.Ours.WithFeatures(d.Name, d.Features, env...))
+		s.Subjects = append(s.Subjects, l.Ours.WithFeatures(d.Name, d.Features, slices.Concat(d.Set, env)...))
 	}
 	own := *l // the workloads look at their lab's subjects
-	own.Subjects, own.Baseline = s.Subjects, legacy
-	cases, err := fleet.Cases(&own)
-	if err != nil {
+	own.Subjects, own.Baseline = s.Subjects, s.Baseline
+	if compared == 1 {
+		own.Times = more
+	}
+	var err error
+	if s.Cases, err = cases(ctx, &own, group); err != nil {
 		return s, err
-	}
-	more, err := work.Cases(ctx, &own)
-	if err != nil {
-		return s, err
-	}
-	s.Cases = append(cases, more...)
-	brief := l.Size != lab.Full && len(l.Only) == 0
-	for i := range s.Cases {
-		s.Cases[i].Optional = brief && !slices.Contains(inBrief, s.Cases[i].Name)
-	}
-	for _, d := range group {
-		if d.Cases == nil {
-			continue
-		}
-		c, err := d.Cases(ctx, &own)
-		if err != nil {
-			return s, err
-		}
-		for i := range c {
-			c[i].Optional = brief
-		}
-		s.Cases = append(s.Cases, c...)
 	}
 	for i := range s.Cases {
 		watched(&s.Cases[i])
@@ -105,11 +96,45 @@ func suite(ctx context.Context, l *lab.Lab, group []*Design) (runner.Suite, erro
 		}
 		for _, d := range group {
 			if d.Finish != nil {
-				d.Finish(r)
+				d.Finish(r, d)
 			}
 		}
 	}
 	return s, nil
+}
+
+// cases of the group: the traces and workloads, unless it has only its own, and its own.
+func cases(ctx context.Context, l *lab.Lab, group []*Design) ([]runner.Case, error) {
+	brief := l.Size != lab.Full && len(l.Only) == 0
+	var out []runner.Case
+	if !group[0].OnlyOwn {
+		traces, err := fleet.Cases(l)
+		if err != nil {
+			return nil, err
+		}
+		programs, err := work.Cases(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		out = slices.Concat(traces, programs)
+	}
+	for i := range out {
+		out[i].Optional = out[i].Optional || brief && !slices.Contains(inBrief, out[i].Name)
+	}
+	for _, d := range group {
+		if d.Cases == nil {
+			continue
+		}
+		own, err := d.Cases(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		for i := range own {
+			own[i].Optional = own[i].Optional || brief
+		}
+		out = append(out, own...)
+	}
+	return out, nil
 }
 
 func quoted(env []string) string {

@@ -41,7 +41,7 @@ type Watcher interface {
 }
 
 // instruments that watch every run of every design.
-var instruments = []Instrument{tierMemory, vcpuMisses, pageHeap, crossings, spanReturns}
+var instruments = []Instrument{tierMemory, vcpuMisses, pageHeap, released, crossings, spanReturns}
 
 // lookEvery is how often the watchers look. A process must live so long to be found.
 const lookEvery = 100 * time.Millisecond

@@ -26,7 +26,7 @@ var nuca = Design{
 		{"carried, /s", beforeAfter(crossMetrics[2].Name)},
 	},
 	Cases: boundCases,
-	Finish: func(s *report.Suite) {
+	Finish: func(s *report.Suite, _ *Design) {
 		s.Notes = append(s.Notes,
 			"Crossed objects were handed out in another domain than the one that freed them; share of all that transfer caches and "+
 				"spans handed out again. Carried: objects in a per-CPU cache when its vCPU was found in another domain, an upper bound of what crossed within it.",

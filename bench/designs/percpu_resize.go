@@ -2,18 +2,55 @@ package designs
 
 import (
 	"context"
+	"time"
 
 	"github.com/vcmalloc/vcmalloc/bench/lab"
+	"github.com/vcmalloc/vcmalloc/bench/report"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
+	"github.com/vcmalloc/vcmalloc/bench/subject"
 	"github.com/vcmalloc/vcmalloc/bench/work"
 )
 
 var percpuResize = Design{
 	Name: "percpu_resize", Features: "-all,+percpu_resize", Title: "Fig. 5.10: heterogeneous per-CPU caches",
-	Columns: []Column{{"per-CPU capacity, MiB", beforeAfter("per-CPU capacity")}, {"misses, /s", beforeAfter("per-CPU misses")}},
-	Cases: func(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
-		// Caches are resized every 5 s: the loads of Fig. 5.9a for long enough to see that.
-		ops := lab.Pick(l.Size, 8000000, 3000000, 5000)
-		return []runner.Case{work.KeyValue(l, "diurnal, long", "day", ops), work.KeyValue(l, "bursts, long", "bursts", ops)}, nil
-	},
+	Columns: vcpuColumns, Cases: longLoads, Finish: tellTicks,
+}
+
+// percpuRule asks which rule moves capacity better. Everything else is as users have it.
+var percpuRule = Design{
+	Name: "percpu_rule", Features: "+all", Set: []string{policy + "demand"}, Title: "Rules for per-CPU budgets: demand against the paper's",
+	Before:  Side{Name: "the paper's rule", Features: "+all", Env: []string{policy + "paper"}},
+	Columns: vcpuColumns, Cases: longLoads, OnlyOwn: true, Finish: tellTicks,
+}
+
+const policy = "VCMALLOC_PERCPU_POLICY="
+
+var vcpuColumns = []Column{{"per-CPU capacity, MiB", beforeAfter("per-CPU capacity")}, {"misses, /s", beforeAfter("per-CPU misses")}}
+
+// longLoads are the loads of Fig. 5.9a, 64 threads at most, for long enough to see caches resized, which happens every 5
+// s; and with that every 0.5 s, so that a day has 30 of these and not 6.
+func longLoads(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
+	long := lab.Pick(l.Size, 2*time.Minute, 30*time.Second, 300*time.Millisecond)
+	fast := lab.Pick(l.Size, time.Minute, 15*time.Second, 300*time.Millisecond)
+	return []runner.Case{
+		work.KeyValueFor(l, "diurnal, long", "day", long), work.KeyValueFor(l, "bursts, long", "bursts", long),
+		ticking(work.KeyValueFor(l, "diurnal, fast ticks", "day", fast)), ticking(work.KeyValueFor(l, "bursts, fast ticks", "bursts", fast)),
+	}, nil
+}
+
+// ticking has both sides do their background work ten times as often. It is for who names it.
+func ticking(c runner.Case) runner.Case {
+	run := c.Run
+	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
+		s.Env = append(s.Env[:len(s.Env):len(s.Env)], "VCMALLOC_TICK=100")
+		return run(ctx, s)
+	}
+	c.Optional = true
+	return c
+}
+
+func tellTicks(s *report.Suite, _ *Design) {
+	s.Notes = append(s.Notes, "In the cases named long a load takes a fixed time. Fast ticks: both sides run with `VCMALLOC_TICK=100`, so all background work, "+
+		"resizing caches as well as returning memory, is done ten times as often. A process has at most as many vCPUs as the machine has CPUs: on two, a rule "+
+		"has two to choose from.")
 }

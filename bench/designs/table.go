@@ -14,14 +14,14 @@ import (
 // Column of a design's table: what stands in it for one case. "-" is nothing; a column of nothing is left out.
 type Column struct {
 	Header string
-	Cell   func(c *report.Case, subject string) string
+	Cell   func(c *report.Case, before, after string) string // of subjects
 }
 
 // columns that all designs' tables have.
 var columns = []Column{
 	{"throughput", change(work.Throughput)},
-	{"memory", func(c *report.Case, subject string) string { return change(memory(c))(c, subject) }},
-	{"peak memory", func(c *report.Case, subject string) string { return change(peak(c))(c, subject) }},
+	{"memory", func(c *report.Case, before, after string) string { return change(memory(c))(c, before, after) }},
+	{"peak memory", func(c *report.Case, before, after string) string { return change(peak(c))(c, before, after) }},
 	{"fragmentation", change(work.Waste.Name)},
 	{"hugepage coverage, %", beforeAfter(lab.Coverage.Name)},
 	{"CPI", change(lab.CPI.Name)},
@@ -36,7 +36,7 @@ var columns = []Column{
 // table of one design, in the paper's shape.
 func table(s *report.Suite, d *Design) report.Table {
 	t := report.Table{
-		Title: d.Title, About: "Changes against the legacy design, with their intervals; before -> after are medians. Memory is the average over the run.",
+		Title: d.Title, About: "Changes against " + s.Baseline + ", with their intervals; before -> after are medians. Memory is the average over the run.",
 		Header: []string{"workload"},
 	}
 	rows := make([][]string, len(s.Cases))
@@ -47,7 +47,7 @@ func table(s *report.Suite, d *Design) report.Table {
 	for _, col := range slices.Concat(columns, d.Columns) {
 		cells := make([]string, len(s.Cases))
 		for i, c := range s.Cases {
-			cells[i] = col.Cell(c, d.Name)
+			cells[i] = col.Cell(c, s.Baseline, d.Name)
 		}
 		if !slices.ContainsFunc(cells, func(v string) bool { return v != "-" }) {
 			continue
@@ -98,13 +98,13 @@ func peak(c *report.Case) string {
 }
 
 // change of a metric in per cent, or "no difference".
-func change(metric string) func(*report.Case, string) string {
-	return func(c *report.Case, subject string) string {
+func change(metric string) func(c *report.Case, before, after string) string {
+	return func(c *report.Case, _, after string) string {
 		m := c.Metric(metric)
 		if m == nil {
 			return "-"
 		}
-		return percent(m.Versus[subject])
+		return percent(m.Versus[after])
 	}
 }
 
@@ -122,17 +122,17 @@ func percent(v stat.Comparison) string {
 }
 
 // beforeAfter shows a metric's medians.
-func beforeAfter(metric string) func(*report.Case, string) string {
-	return func(c *report.Case, subject string) string {
+func beforeAfter(metric string) func(c *report.Case, before, after string) string {
+	return func(c *report.Case, before, after string) string {
 		m := c.Metric(metric)
 		if m == nil {
 			return "-"
 		}
-		before, ok := m.Spread[legacy]
-		after, ok2 := m.Spread[subject]
+		old, ok := m.Spread[before]
+		now, ok2 := m.Spread[after]
 		if !ok || !ok2 {
 			return "-"
 		}
-		return fmt.Sprintf("%.2f -> %.2f", before.Median, after.Median)
+		return fmt.Sprintf("%.2f -> %.2f", old.Median, now.Median)
 	}
 }

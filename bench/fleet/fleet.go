@@ -45,7 +45,7 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 		}
 		return out, nil
 	}
-	n := lab.Pick(l.Size, 4000000, 600000, 20000)
+	n := l.Amount(4000000, 600000, 20000)
 	path := filepath.Join(l.Work, "input", fmt.Sprintf("fleet-%d.trace", n))
 	return []runner.Case{replay(l, "synthetic fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8.", n), path, func() error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -58,7 +58,7 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 func replay(l *lab.Lab, name, about, path string, generate func() error) runner.Case {
 	var binary string
 	return runner.Case{
-		Name: name, About: about, Cost: lab.Pick(l.Size, 8*time.Second, time.Second, 200*time.Millisecond),
+		Name: name, About: about, Cost: lab.Pick(l.Size, 8*time.Second, time.Duration(400+500*max(l.Times, 1))*time.Millisecond, 200*time.Millisecond),
 		Metrics: append([]runner.Metric{rate, heapPeak, waste}, l.SystemMetrics()[2:]...), // the process's own peak and average have the trace in them
 		Prepare: func(ctx context.Context) (err error) {
 			if binary, err = l.CC.Program(ctx, "replay.cc"); err != nil || generate == nil {

@@ -27,6 +27,9 @@ type Lab struct {
 	Only     []string        // the options --only, as given
 	Ours     subject.Subject // Preload is empty if the library is not built
 	Size     Size
+
+	// Times is how much larger than usual the inputs of a quick run are: few subjects leave time for more. 0: once.
+	Times int
 }
 
 // Size of a run.
@@ -41,6 +44,11 @@ const (
 
 // Pick chooses by size.
 func Pick[T any](s Size, full, quick, tiny T) T { return [...]T{full, quick, tiny}[s] }
+
+// Amount of work, by size: a quick one times Times, up to the full.
+func (l *Lab) Amount(full, quick, tiny int) int {
+	return Pick(l.Size, full, min(quick*max(l.Times, 1), full), tiny)
+}
 
 // Root finds the repository above the current directory.
 func Root() (string, error) {

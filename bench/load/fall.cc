@@ -1,10 +1,11 @@
 // A service whose load falls: sessions that hold objects of many sizes, nine tenths of which end at once.
 //
-//	fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED]
+//	fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED [SWING_MS]]
 //
 // Each thread owns sessions of about 64 KiB in objects of 16 B to 32 KiB, MIB in all. It works on them at full speed
 // for WORK_MS: it ends a random session and begins another, so that the heap looks like that of a process that has
-// been up for a while. That is the throughput. Then the load falls: nine tenths of the sessions end, in random
+// been up for a while. That is the throughput. With SWING_MS what it holds falls to three tenths and rises to MIB again in
+// so long, meanwhile. Then the load falls: nine tenths of the sessions end, in random
 // order, and the work goes on in one of ten milliseconds. Anonymous memory is looked at after so many seconds,
 // while the load is low, and beside it what an operation costs then, of the thread's own processor time. At the
 // end the load returns: the sessions are begun anew, and the time of that is taken. Objects say whose they are, and
@@ -50,6 +51,14 @@ public:
 	void step()
 	{
 		end(next_random(&seed) % sessions.size());
+		begin();
+	}
+
+	// One operation of a load that swings: what is held goes towards the target.
+	void towards(size_t target)
+	{
+		while (held > target && sessions.size() > 1)
+			end(next_random(&seed) % sessions.size());
 		begin();
 	}
 
@@ -131,11 +140,12 @@ double held()
 int main(int argc, char **argv)
 {
 	if (argc < 5) {
-		fprintf(stderr, "usage: fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED]\n");
+		fprintf(stderr, "usage: fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED [SWING_MS]]\n");
 		return 2;
 	}
 	size_t each = (strtoull(argv[1], nullptr, 0) << 20) / strtoull(argv[2], nullptr, 0);
 	uint64_t seed = argc > 5 ? strtoull(argv[5], nullptr, 0) : 1;
+	int64_t swing = argc > 6 ? strtoll(argv[6], nullptr, 0) * 1000000 : 0;
 	int64_t work = strtoll(argv[3], nullptr, 0) * 1000000;
 	for (int i = 0; i < atoi(argv[2]); i++)
 		workers.push_back(std::make_unique<Worker>(1000003 * (seed + i)));
@@ -144,8 +154,15 @@ int main(int argc, char **argv)
 	int64_t t = now_ns();
 	double full = in_threads([&](Worker &w) {
 		double n = 0;
-		for (; now_ns() - t < work; n++)
-			w.step();
+		for (int64_t at; (at = now_ns() - t) < work; n++) {
+			if (swing == 0) {
+				w.step();
+				continue;
+			}
+			double phase = double(at % swing) / double(swing); // down, and up again
+			double level = 0.3 + 0.7 * (phase < 0.5 ? 1 - 2 * phase : 2 * phase - 1);
+			w.towards(size_t(level * double(each)));
+		}
 		return n;
 	});
 	double seconds = double(now_ns() - t) / 1e9;

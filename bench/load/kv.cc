@@ -2,14 +2,16 @@
 // and clients whose number rises and falls between 1 and 64 within the run, each a thread of its own: slowly, as
 // over a day (the paper's Fig. 5.9a), or in bursts.
 //
-//	kv OPERATIONS CACHE_MIB [SEED [day|bursts]]
+//	kv OPERATIONS|SECONDSs CACHE_MIB [SEED [day|bursts]]
 //
 // Four of five operations read a key: from the buffer, or from its block, which on a miss is "read" (made from its
 // number) as compressed bytes, decoded into one string per entry and put into the cache. One of five writes a
-// value of 16 B to 8 KiB. Blocks and values say which they are and are checked on every read. The number of
-// operations is fixed, so that every subject does the same work.
+// value of 16 B to 8 KiB. Blocks and values say which they are and are checked on every read. With a number of
+// operations every subject does the same work, and each part of the load has the same share of it; with a time ("30s")
+// each part takes the same share of that.
 #include "common.h"
 
+#include <atomic>
 #include <list>
 #include <map>
 #include <memory>
@@ -134,9 +136,13 @@ private:
 
 Shard shard[SHARDS];
 
-void client(uint64_t seed, uint64_t operations)
+std::atomic<uint64_t> done;
+
+// Ends after so many operations, or a little after the time (0: whenever these are done).
+void client(uint64_t seed, uint64_t operations, int64_t until)
 {
-	for (uint64_t i = 0; i < operations; i++) {
+	uint64_t i = 0;
+	for (; i < operations && (until == 0 || i % 16 != 0 || now_ns() < until); i++) {
 		uint64_t r = next_random(&seed);
 		// Skewed: the product of two uniforms favours low blocks.
 		uint64_t block = uint64_t(BLOCKS * next_unit(&seed) * next_unit(&seed));
@@ -147,6 +153,7 @@ void client(uint64_t seed, uint64_t operations)
 		else
 			check_value(s.get(key), key);
 	}
+	done += i;
 }
 
 } // namespace
@@ -154,10 +161,12 @@ void client(uint64_t seed, uint64_t operations)
 int main(int argc, char **argv)
 {
 	if (argc < 3) {
-		fprintf(stderr, "usage: kv OPERATIONS CACHE_MIB [SEED [day|bursts]]\n");
+		fprintf(stderr, "usage: kv OPERATIONS|SECONDSs CACHE_MIB [SEED [day|bursts]]\n");
 		return 2;
 	}
-	uint64_t operations = strtoull(argv[1], nullptr, 0), seed = argc > 3 ? strtoull(argv[3], nullptr, 0) : 1;
+	bool timed = strchr(argv[1], 's') != nullptr;
+	uint64_t operations = timed ? ~0ull : strtoull(argv[1], nullptr, 0);
+	uint64_t seed = argc > 3 ? strtoull(argv[3], nullptr, 0) : 1;
 	for (auto &s : shard)
 		s.capacity = (strtoull(argv[2], nullptr, 0) << 20) / SHARDS;
 	// How many clients there are, each part with the same number of operations.
@@ -168,9 +177,10 @@ int main(int argc, char **argv)
 	double waste = 0;
 	int64_t t = now_ns();
 	for (int p = 0; p < parts; p++) {
+		int64_t until = timed ? t + int64_t(strtod(argv[1], nullptr) * 1e9 * (p + 1) / parts) : 0;
 		std::vector<std::thread> clients;
 		for (int i = 0; i < load[p]; i++)
-			clients.emplace_back(client, seed * 1000003 + p * 64 + i + 1, operations / parts / load[p]);
+			clients.emplace_back(client, seed * 1000003 + p * 64 + i + 1, operations / parts / load[p], until);
 		for (auto &c : clients)
 			c.join();
 		double held = 0;
@@ -179,7 +189,7 @@ int main(int argc, char **argv)
 		waste += 1 - held / rollup("Anonymous:");
 	}
 	t = now_ns() - t;
-	printf("{\"throughput\": %.6g, \"operations\": %llu, \"waste\": %.4f}\n", double(operations) * 1e9 / double(t),
-		(unsigned long long)operations, 100 * waste / parts);
+	printf("{\"throughput\": %.6g, \"operations\": %llu, \"waste\": %.4f}\n", double(done) * 1e9 / double(t),
+		(unsigned long long)done, 100 * waste / parts);
 	return 0;
 }

@@ -21,7 +21,7 @@ import (
 
 // compile runs g++'s compiler proper on a large generated file. All subjects must produce the same assembly.
 func compile(l *lab.Lab) runner.Case {
-	classes := lab.Pick(l.Size, 40, 2, 1)
+	classes := l.Amount(40, 2, 1)
 	source := filepath.Join(l.Work, "input", fmt.Sprintf("generated-%d.cc", classes))
 	var (
 		mu       sync.Mutex
@@ -29,7 +29,7 @@ func compile(l *lab.Lab) runner.Case {
 		first    [sha256.Size]byte
 	)
 	c := runner.Case{
-		Name: "compiler", Cost: lab.Pick(l.Size, 20*time.Second, 1300*time.Millisecond, time.Second),
+		Name: "compiler", Cost: 400*time.Millisecond + time.Duration(classes)*450*time.Millisecond,
 		About:   "cc1plus -O2 on a generated file of classes, templates and standard containers; the assembly must be the same under all.",
 		Metrics: append([]runner.Metric{throughput("files/h")}, l.SystemMetrics()...),
 	}

@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,16 +15,32 @@ import (
 
 // loadFalls asks who gives memory back, how soon, and what that costs.
 func loadFalls(l *lab.Lab) runner.Case {
-	size := lab.Pick(l.Size, "256", "64", "4")
 	work := lab.Pick(l.Size, 5*time.Second, 500*time.Millisecond, 50*time.Millisecond)
-	after := lab.Pick(l.Size, []string{"1", "10", "30", "60"}, []string{"1", "2", "4"}, []string{"0.1", "0.3"})
+	return fallsFor(l, "load falls", work, lab.Pick(l.Size, []string{"1", "10", "30", "60"}, []string{"1", "2", "4"}, []string{"0.1", "0.3"}))
+}
+
+// loadStaysLow is the same for a quick run that has the time, once: the memory of a minute later differs little from run
+// to run.
+func loadStaysLow(l *lab.Lab) runner.Case {
+	work, after := 2*time.Second, []string{"1", "10", "30", "60"}
+	if l.Size == lab.Tiny {
+		work, after = 50*time.Millisecond, []string{"0.1"}
+	}
+	c := fallsFor(l, "load falls, a minute", work, after)
+	c.Rounds, c.Optional = 1, true
+	return c
+}
+
+func fallsFor(l *lab.Lab, name string, work time.Duration, after []string) runner.Case {
+	size := lab.Pick(l.Size, "256", "64", "4")
+	last, _ := strconv.ParseFloat(after[len(after)-1], 64)
 	c := generator{
-		name: "load falls", unit: "op/s", file: "fall.cc", waste: true,
+		name: name, unit: "op/s", file: "fall.cc", waste: true,
 		about: "A service that holds " + size + " MiB in objects of 16 B to 32 KiB, replaced at full speed by 4 threads; then nine tenths are freed " +
 			"and the work goes on in 1 of 10 ms. Anonymous memory so many seconds later, the processor time of an operation meanwhile, and " +
 			"how long it takes to hold as much as before.",
 		args: []string{size, "4", lab.Millis(work), strings.Join(after, ",")},
-		cost: work + lab.Pick(l.Size, 61*time.Second, 5*time.Second, 400*time.Millisecond),
+		cost: work + time.Duration((last+0.5)*float64(time.Second)),
 	}.build(l)
 	c.Rounds, c.NoWarmup = 3, true // it waits most of the time
 	const full, low, back = "anonymous at full load", "operation while load is low", "time for load to return"
@@ -46,6 +63,20 @@ func loadFalls(l *lab.Lab) runner.Case {
 		return sample, err
 	}
 	return c
+}
+
+// Sessions is that service at full speed, its load steady or swinging between three tenths and all in so long.
+func Sessions(l *lab.Lab, name string, long, swing time.Duration) runner.Case {
+	size := lab.Pick(l.Size, "256", "64", "4")
+	about := "The sessions of `load falls`, " + size + " MiB replaced at full speed by 4 threads for " + long.String()
+	if swing > 0 {
+		about += "; what they hold falls to three tenths and rises again in " + swing.String()
+	}
+	return generator{
+		name: name, about: about + ".", unit: "op/s", file: "fall.cc",
+		args: []string{size, "4", lab.Millis(long), "0.05", "1", lab.Millis(swing)},
+		cost: long + 500*time.Millisecond,
+	}.build(l)
 }
 
 func anonymousAfter(seconds string) string { return "anonymous after " + seconds + " s" }

@@ -15,7 +15,7 @@ import (
 
 // pipeline is the paper's: the words of a 1 GB file counted in one process, in our case by two threads.
 func pipeline(l *lab.Lab) runner.Case {
-	words := lab.Pick(l.Size, 100000000, 1200000, 200000)
+	words := l.Amount(100000000, 1200000, 200000)
 	text := filepath.Join(l.Work, "input", fmt.Sprintf("%d-words.txt", words))
 	return generator{
 		name: "pipeline", unit: "words/s", file: "pipeline.cc",
@@ -41,15 +41,24 @@ func pipeline(l *lab.Lab) runner.Case {
 }
 
 func keyValue(l *lab.Lab) runner.Case {
-	return KeyValue(l, "key-value", "day", lab.Pick(l.Size, 2000000, 80000, 5000))
+	return keyValueOf(l, "key-value", "day", l.Amount(2000000, 80000, 5000))
 }
 
 func keyValueBursts(l *lab.Lab) runner.Case {
-	return KeyValue(l, "key-value, bursts", "bursts", lab.Pick(l.Size, 2000000, 80000, 5000))
+	return keyValueOf(l, "key-value, bursts", "bursts", l.Amount(2000000, 80000, 5000))
 }
 
-// KeyValue is the key-value store under a load of the shape "day" or "bursts".
-func KeyValue(l *lab.Lab, name, shape string, operations int) runner.Case {
+func keyValueOf(l *lab.Lab, name, shape string, operations int) runner.Case {
+	return keyValueStore(l, name, shape, fmt.Sprint(operations), time.Duration(operations)*6*time.Microsecond)
+}
+
+// KeyValueFor is the key-value store under a load of the shape "day" or "bursts" that takes that long, whatever work
+// is done in the time.
+func KeyValueFor(l *lab.Lab, name, shape string, long time.Duration) runner.Case {
+	return keyValueStore(l, name, shape, fmt.Sprintf("%gs", long.Seconds()), long)
+}
+
+func keyValueStore(l *lab.Lab, name, shape, length string, cost time.Duration) runner.Case {
 	about := map[string]string{
 		"day":    "clients rise from 1 to 64 threads and fall again",
 		"bursts": "clients jump between 1 and 64 threads",
@@ -57,13 +66,13 @@ func KeyValue(l *lab.Lab, name, shape string, operations int) runner.Case {
 	return generator{
 		name: name, unit: "op/s", file: "kv.cc", waste: true,
 		about: "A key-value store with a write buffer and an LRU cache of decoded blocks; " + about[shape] + "; every value read is checked.",
-		args:  []string{fmt.Sprint(operations), lab.Pick(l.Size, "256", "32", "4"), "1", shape},
-		cost:  time.Duration(operations) * 6 * time.Microsecond,
+		args:  []string{length, lab.Pick(l.Size, "256", "32", "4"), "1", shape},
+		cost:  cost,
 	}.build(l)
 }
 
 func series(l *lab.Lab) runner.Case {
-	steps, n := lab.Pick(l.Size, 3000, 900, 130), lab.Pick(l.Size, 20000, 10000, 100)
+	steps, n := l.Amount(3000, 900, 130), lab.Pick(l.Size, 20000, 10000, 100)
 	return generator{
 		name: "time series", unit: "samples/s", file: "tsdb.cc", waste: true,
 		about: "Samples appended to series that come and go, in growing compressed chunks that are closed and expire; queries " +
@@ -74,7 +83,7 @@ func series(l *lab.Lab) runner.Case {
 }
 
 func query(l *lab.Lab) runner.Case {
-	rows, rounds := lab.Pick(l.Size, 100000, 20000, 200), lab.Pick(l.Size, 6, 2, 1)
+	rows, rounds := lab.Pick(l.Size, 100000, 20000, 200), l.Amount(6, 2, 1)
 	return generator{
 		name: "query engine", unit: "queries/s", file: "query.c", flags: []string{"-lsqlite3"},
 		about: "SQLite in 4 threads, each with its own database in memory: joins, groups, sorts of texts; sums are checked.",

@@ -39,7 +39,7 @@ type imageWork struct {
 const clients = 4
 
 func imageServer(l *lab.Lab) runner.Case {
-	w := &imageWork{l: l, requests: lab.Pick(l.Size, 1500, 200, 8), sums: map[int]uint32{}}
+	w := &imageWork{l: l, requests: l.Amount(1500, 200, 8), sums: map[int]uint32{}}
 	return runner.Case{
 		Name: "image server", Cost: time.Duration(w.requests) * 3 * time.Millisecond, Prepare: w.prepare,
 		About:   "A server on libjpeg that decodes, halves, blurs and encodes pictures of 64x48 to 1600x1200 for 4 clients; the answers must be the same under all.",

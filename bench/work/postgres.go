@@ -39,9 +39,9 @@ type pg struct {
 // "nobody".
 func postgres(l *lab.Lab) runner.Case {
 	p := &pg{l: l, scale: lab.Pick(l.Size, 10, 2, 1)}
-	txs := lab.Pick(l.Size, 4000, 250, 20)
+	txs := l.Amount(4000, 250, 20)
 	c := runner.Case{
-		Name: "postgres", Cost: lab.Pick(l.Size, 20*time.Second, 1600*time.Millisecond, time.Second), Prepare: p.prepare, Cleanup: p.cleanup,
+		Name: "postgres", Cost: 900*time.Millisecond + time.Duration(txs)*2800*time.Microsecond, Prepare: p.prepare, Cleanup: p.cleanup,
 		About: "PostgreSQL with pgbench (TPC-B-like, 8 clients over a unix socket, fsync off); the balances must agree at the end. Memory is that " +
 			"of all its processes, shared pages counted once.",
 		Metrics: append([]runner.Metric{throughput("tps")}, l.SystemMetrics()...),

@@ -111,7 +111,7 @@ func redisReady(l *lab.Lab) func(context.Context) error {
 
 // redisBenchmark is the paper's: 500 connections, 100,000 operations of 1000 B.
 func redisBenchmark(l *lab.Lab) runner.Case {
-	ops := lab.Pick(l.Size, 100000, 14000, 2000)
+	ops := l.Amount(100000, 14000, 2000)
 	conns := lab.Pick(l.Size, 500, 500, 20)
 	c := runner.Case{
 		Name: "redis", Cost: time.Duration(ops) * 60 * time.Microsecond, Prepare: redisReady(l),
@@ -188,7 +188,7 @@ func benchmarkRate(out []byte) (float64, error) {
 // redisMixed writes values of mixed sizes, some with an expiry, over keys that are overwritten and deleted, and
 // checks what it reads.
 func redisMixed(l *lab.Lab) runner.Case {
-	ops := lab.Pick(l.Size, 2000000, 80000, 3000)
+	ops := l.Amount(2000000, 80000, 3000)
 	c := runner.Case{
 		Name: "redis, mixed", Cost: time.Duration(ops) * 8 * time.Microsecond, Prepare: redisReady(l),
 		About: "redis-server under one pipelining client: values of 16 B to 64 KiB overwritten, deleted, read back and compared; a third " +

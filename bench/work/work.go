@@ -44,6 +44,9 @@ func Cases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 	for _, build := range []func(*lab.Lab) runner.Case{redisBenchmark, redisMixed, pipeline, imageServer, keyValue, keyValueBursts, series, query, compile, postgres, loadFalls} {
 		out = append(out, build(l))
 	}
+	if l.Size != lab.Full { // which has the minute in loadFalls
+		out = append(out, loadStaysLow(l))
+	}
 	return out, ctx.Err()
 }
 

@@ -1,0 +1,38 @@
+package designs
+
+import (
+	"context"
+	"time"
+
+	"github.com/vcmalloc/vcmalloc/bench/lab"
+	"github.com/vcmalloc/vcmalloc/bench/runner"
+	"github.com/vcmalloc/vcmalloc/bench/stat"
+	"github.com/vcmalloc/vcmalloc/bench/work"
+	"github.com/vcmalloc/vcmalloc/telemetry"
+)
+
+// release asks what it costs that free memory goes back by itself while the load goes on.
+var release = Design{
+	Name: "release", Features: "+all", Title: "Giving memory back under load",
+	Before:  Side{Name: "never", Features: "+all", Env: []string{"VCMALLOC_RELEASE=none"}},
+	Columns: []Column{{"released, MiB/s", beforeAfter(releaseMetrics[0].Name)}, {"page faults", beforeAfter(lab.Faults.Name)}},
+	OnlyOwn: true,
+	Cases: func(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
+		long := lab.Pick(l.Size, time.Minute, 20*time.Second, 300*time.Millisecond)
+		return []runner.Case{
+			work.Sessions(l, "steady load", long/2, 0),
+			work.Sessions(l, "load swings in 2 s", long, 2*time.Second),
+			work.Sessions(l, "load swings in 10 s", long, 10*time.Second),
+		}, nil
+	},
+}
+
+// released is how fast memory is given back to the system.
+var released = Instrument{
+	Metrics: releaseMetrics,
+	Watch: func() Watcher {
+		return &Rate{Metrics: releaseMetrics, Of: func(s *telemetry.Snapshot) []float64 { return []float64{float64(s.Totals.ReleasedBytes) / mib} }}
+	},
+}
+
+var releaseMetrics = []runner.Metric{{Name: "released", Unit: "MiB/s", Direction: stat.Neutral}}
