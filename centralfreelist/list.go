@@ -7,6 +7,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/span"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
@@ -35,7 +36,8 @@ type list struct {
 // Tier is the central free lists of all classes and the page heap below them. The zero value needs Init of
 // Pages only.
 type Tier struct {
-	lists [sizeclass.NumClasses]list
+	lists  lists
+	others vm.Table // lists of NUMA nodes beyond the first
 
 	// Legacy switches span prioritisation off.
 	Legacy bool
@@ -49,7 +51,12 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int { return t.Remo
 
 // RemoveFor is Remove for a caller that tells the domain it runs in, from 1 to 255; 0 where there is but one.
 func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) int {
-	l := &t.lists[c]
+	return t.RemoveOn(0, c, out, n, domain)
+}
+
+// RemoveOn is RemoveFor from the spans of a node.
+func (t *Tier) RemoveOn(node uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
+	l := &t.on(node)[c]
 	got := 0
 	l.mu.Lock()
 	for got < n && l.nonempty != 0 {
@@ -74,7 +81,7 @@ func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) i
 	}
 	l.mu.Unlock()
 	if got < n {
-		got += t.populate(c, out[got:], n-got)
+		got += t.populate(node, c, out[got:], n-got)
 	}
 	return got
 }
@@ -83,15 +90,15 @@ func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) i
 // size clears an object only if its first word is not clear. Those that have been freed bear the heap's mark there.
 const dirty = 1
 
-// populate takes a new span and serves up to n objects of it. Two threads may both come here and each add a
+// populate takes a new span of a node and serves up to n objects of it. Two threads may both come here and each add a
 // span: rare, and the second span is used next.
-func (t *Tier) populate(c units.ClassID, out []uintptr, n int) int {
+func (t *Tier) populate(node uint32, c units.ClassID, out []uintptr, n int) int {
 	k := sizeclass.Of(c)
-	id, zeroed := t.Pages.Alloc(units.Pages(k.Pages), c, k.Objects)
+	id, zeroed := t.Pages.Node(node).Alloc(units.Pages(k.Pages), c, k.Objects)
 	if id == 0 {
 		return 0
 	}
-	l, s := &t.lists[c], t.Pages.Span(id)
+	l, s := &t.on(node)[c], t.Pages.Span(id)
 	s.List = unlisted
 	if k.Objects == 1 && !zeroed {
 		sys.Store64(t.Pages.Addr(id), dirty)
@@ -115,15 +122,15 @@ func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 	return t.InsertFrom(c, objects, 0)
 }
 
-// InsertFrom is Insert for objects of which is known that domain freed them, from 1 to 255; 0 for unknown.
-func (t *Tier) InsertFrom(c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
+// InsertOn is InsertFrom for objects that are all of a node.
+func (t *Tier) InsertOn(node uint32, c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
 	// The page map is read before the lock is taken: an object's span does not change while it is out. Of a
 	// pointer that is no object the answer may be stale; the span then refuses it.
 	var ids [MaxBatch]units.SpanID
 	for i, p := range objects {
 		ids[i&(MaxBatch-1)] = t.Pages.SpanAt(p)
 	}
-	l := &t.lists[c]
+	l := &t.on(node)[c]
 	back := uint64(0) // objects that become free, less those that leave with their spans
 	empties := 0      // ids[:empties] are emptied spans: never more than objects looked at
 	l.mu.Lock()
@@ -170,14 +177,14 @@ func (t *Tier) InsertFrom(c units.ClassID, objects []uintptr, domain uint32) (ba
 	l.free += back
 	l.mu.Unlock()
 	if empties > 0 {
-		t.Pages.FreeBatch(ids[:empties&(2*MaxBatch-1)])
+		t.Pages.Node(node).FreeBatch(ids[:empties&(2*MaxBatch-1)])
 	}
 	return bad
 }
 
 // IsFree reports whether object p lies free in span id of class c: a check for pointers under suspicion.
 func (t *Tier) IsFree(c units.ClassID, id units.SpanID, p uintptr) bool {
-	l := &t.lists[c]
+	l := &t.on(t.Pages.NodeAt(p))[c]
 	l.mu.Lock()
 	s := t.Pages.Span(id)
 	free := s.Class == c && s.IsFree(t.Pages.Addr(id), p)

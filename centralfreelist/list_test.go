@@ -1,6 +1,7 @@
 package centralfreelist
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -29,9 +30,10 @@ func TestListsDoNotShareCacheLines(t *testing.T) {
 }
 
 func TestRandomInsertAndRemoveKeepTheInvariants(t *testing.T) {
-	for _, legacy := range []bool{false, true} {
+	for i := range 4 {
 		r := newRand(t)
-		m := newModel(t, legacy)
+		m := newModel(t, i%2 == 1)
+		m.addNodes(1 + uint32(i/2)*3)
 		for i := range long(6000) {
 			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 			if i%3 != 0 { // mostly few classes, so that spans fill and empty
@@ -238,8 +240,16 @@ func TestOutOfMemoryReturnsWhatThereIs(t *testing.T) {
 }
 
 func TestConcurrentUseLosesAndDoublesNothing(t *testing.T) {
+	for _, nodes := range []uint32{1, 2} {
+		t.Run(fmt.Sprint(nodes, " nodes"), func(t *testing.T) { useConcurrently(t, nodes) })
+	}
+}
+
+func useConcurrently(t *testing.T, nodes uint32) {
 	coreThreads(t)
-	k := newTier(t, false)
+	m := newModel(t, false)
+	m.addNodes(nodes)
+	k := m.tier
 	classes := []units.ClassID{1, 2, 3, 25, 39, 70}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -262,7 +272,7 @@ func TestConcurrentUseLosesAndDoublesNothing(t *testing.T) {
 				c := classes[r.IntN(len(classes))]
 				var buf [MaxBatch]uintptr
 				if r.IntN(2) == 0 && len(held[c]) < 500 {
-					n := k.Remove(c, buf[:], 1+r.IntN(MaxBatch))
+					n := k.RemoveOn(uint32(r.IntN(int(nodes))), c, buf[:], 1+r.IntN(MaxBatch), 0)
 					for _, p := range buf[:n] {
 						*stamp(p, 0) = uint64(p) ^ uint64(g+1)<<56
 					}

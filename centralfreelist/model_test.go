@@ -46,6 +46,17 @@ type model struct {
 	tier *Tier
 	out  [sizeclass.NumClasses][]uintptr
 	live map[uintptr]units.ClassID
+	next uint32 // the node that the next objects come from, modulo nodes
+}
+
+// addNodes makes n nodes of the tier's page heaps.
+func (m *model) addNodes(n uint32) {
+	m.t.Helper()
+	for i := m.tier.Pages.Nodes(); i < n; i++ {
+		require.True(m.t, m.tier.AddNode(i))
+		got, ok := m.tier.Pages.AddNode(500 + i)
+		require.True(m.t, ok && got == i)
+	}
 }
 
 func newModel(t testing.TB, legacy bool) *model {
@@ -55,10 +66,13 @@ func newModel(t testing.TB, legacy bool) *model {
 func (m *model) remove(c units.ClassID, n int) {
 	m.t.Helper()
 	var buf [MaxBatch]uintptr
-	got := m.tier.Remove(c, buf[:], n)
+	m.next++
+	node := m.next % m.tier.Pages.Nodes()
+	got := m.tier.RemoveOn(node, c, buf[:], n, 0)
 	require.True(m.t, got >= 1 && got <= n, "Remove(%d, %d) returned %d", c, n, got)
 	for _, p := range buf[:got] {
 		require.True(m.t, m.tier.Pages.Contains(p))
+		require.Equal(m.t, node, m.tier.Pages.NodeAt(p), "an object of another node")
 		_, twice := m.live[p]
 		require.False(m.t, twice, "%#x was handed out twice", p)
 		require.Equal(m.t, c, m.tier.Pages.ClassAt(p))
@@ -116,22 +130,13 @@ func checkLists(t *Tier, c units.ClassID, live map[uintptr]units.ClassID) string
 			allocated[t.Pages.SpanAt(p)]++
 		}
 	}
-	l := &t.lists[c]
 	seen := map[units.SpanID]bool{}
-	for i, head := range l.heads {
-		if (head != 0) != (l.nonempty>>i&1 != 0) {
-			return "a bit of nonempty is wrong"
-		}
-		prev := units.SpanID(0)
-		for id := head; id != 0; prev, id = id, t.Pages.Span(id).Next {
-			s := t.Pages.Span(id)
-			if seen[id] || s.Prev != prev || int(s.List) != i {
-				return "a list is linked wrongly"
-			}
-			seen[id] = true
-			if want := wantList(t, s); want != i {
-				return fmt.Sprintf("a span with %d of %d objects out is in list %d instead of %d", s.Allocated, s.Capacity, i, want)
-			}
+	spans := uint32(0)
+	for node := range t.Pages.Nodes() {
+		l := &t.on(node)[c]
+		spans += l.spans
+		if defect := checkNodeLists(t, node, l, seen); defect != "" {
+			return defect
 		}
 	}
 	for id, n := range allocated {
@@ -143,8 +148,31 @@ func checkLists(t *Tier, c units.ClassID, live map[uintptr]units.ClassID) string
 			return "a span with room is in no list, or a full one in one"
 		}
 	}
-	if len(allocated) != int(l.spans) {
+	if len(allocated) != int(spans) {
 		return "spans are lost"
+	}
+	return ""
+}
+
+func checkNodeLists(t *Tier, node uint32, l *list, seen map[units.SpanID]bool) string {
+	for i, head := range l.heads {
+		if (head != 0) != (l.nonempty>>i&1 != 0) {
+			return "a bit of nonempty is wrong"
+		}
+		prev := units.SpanID(0)
+		for id := head; id != 0; prev, id = id, t.Pages.Span(id).Next {
+			s := t.Pages.Span(id)
+			if seen[id] || s.Prev != prev || int(s.List) != i {
+				return "a list is linked wrongly"
+			}
+			if t.Pages.NodeAt(t.Pages.Addr(id)) != node {
+				return "a span is in another node's list"
+			}
+			seen[id] = true
+			if want := wantList(t, s); want != i {
+				return fmt.Sprintf("a span with %d of %d objects out is in list %d instead of %d", s.Allocated, s.Capacity, i, want)
+			}
+		}
 	}
 	return ""
 }

@@ -51,17 +51,20 @@ func (l *list) arrived(s *span.Span) {
 
 // Snapshot begins an epoch of the count of returned spans, in all classes.
 func (t *Tier) Snapshot() {
-	for c := range t.lists {
-		l := &t.lists[c]
-		if l.fetched == 0 { // racy by intent: a new class waits for the next snapshot
-			continue
+	for i := range t.Pages.Nodes() {
+		lists := t.on(i)
+		for c := range lists {
+			l := &lists[c]
+			if l.fetched == 0 { // racy by intent: a new class waits for the next snapshot
+				continue
+			}
+			l.mu.Lock()
+			l.epoch++
+			for b, n := range l.now {
+				l.seen[b] += uint64(n)
+			}
+			l.mu.Unlock()
 		}
-		l.mu.Lock()
-		l.epoch++
-		for b, n := range l.now {
-			l.seen[b] += uint64(n)
-		}
-		l.mu.Unlock()
 	}
 }
 
@@ -74,9 +77,20 @@ type Stats struct {
 	Crossed           uint64 // of these, freed in another domain than they were handed to
 }
 
-// Stats reads the counters of class c at one moment.
+// Stats reads the counters of class c at one moment; of several nodes, one after another, their sums.
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
-	l := &t.lists[c]
+	n := t.Pages.Nodes()
+	t.StatsOn(0, c, out)
+	for i := uint32(1); i < n; i++ {
+		var k Stats
+		t.StatsOn(i, c, &k)
+		out.add(&k)
+	}
+}
+
+// StatsOn is Stats of one node.
+func (t *Tier) StatsOn(node uint32, c units.ClassID, out *Stats) {
+	l := &t.on(node)[c]
 	l.mu.Lock()
 	*out = Stats{Spans: l.spans, Free: l.free, Capacity: uint64(l.spans) * uint64(sizeclass.Of(c).Objects),
 		Contended: l.mu.Contended(), Fetched: l.fetched, Returned: l.returned, Reused: l.reused, Crossed: l.crossed}
@@ -87,10 +101,16 @@ func (t *Tier) Stats(c units.ClassID, out *Stats) {
 // the next: their quotient is the return rate.
 type Returns struct{ Seen, Gone [Bands]uint64 }
 
-// Returns reads the return rates of class c at one moment.
+// Returns reads the return rates of class c, summed like Stats.
 func (t *Tier) Returns(c units.ClassID, out *Returns) {
-	l := &t.lists[c]
-	l.mu.Lock()
-	out.Seen, out.Gone = [Bands]uint64(l.seen[:]), [Bands]uint64(l.gone[:])
-	l.mu.Unlock()
+	*out = Returns{}
+	for i := range t.Pages.Nodes() {
+		l := &t.on(i)[c]
+		l.mu.Lock()
+		for b := range out.Seen {
+			out.Seen[b] += l.seen[b]
+			out.Gone[b] += l.gone[b]
+		}
+		l.mu.Unlock()
+	}
 }

@@ -52,6 +52,7 @@
 //
 // Locks: Heap.mu guards all but the window and the tables' growth, which growMu guards, and the span table, which
 // has a lock of its own. Order: span.Table's lock, growMu, mu; so nothing here makes or deletes spans while it
-// holds mu. Heaps of one window share the home heap's growMu and span table; no thread holds two heaps' mu. No system call is made while mu is held. Callers may hold a central free list's lock. Page map
-// entries and Span fields are written without a lock by the thread that owns the pages.
+// holds mu. Heaps of one window share the home heap's growMu and span table; no thread holds two heaps' mu.
+// No system call is made while mu is held. Callers may hold a central free list's lock. Page map entries and Span fields
+// are written without a lock by the thread that owns the pages.
 package pageheap
