@@ -200,7 +200,7 @@ func AlignedRealloc(p unsafe.Pointer, size, align uintptr) (unsafe.Pointer, erro
 	if err != nil {
 		return nil, err
 	}
-	heap.Move(uintptr(q), uintptr(p), min(old, size))
+	core.Move(uintptr(q), uintptr(p), min(old, size))
 	Free(p)
 	return q, nil
 }

@@ -33,10 +33,19 @@
 // freed in its domain. What passes within one per-CPU cache is not counted here: package percpu counts
 // what its caches carry to other domains.
 //
-// Invariants, whenever a cache's lock is free: 0 <= used <= capacity <= maximum; low <= used. The bytes of
+// # NUMA nodes
+//
+// Where the process runs on several NUMA nodes, each has shared caches, central free lists and a page heap of its own
+// (nodes.go). The first node in use has those that were there; another gets its own when a thread first misses on one of
+// its CPUs. A batch that comes in is taken apart by its objects' addresses and each part goes to its node's caches; only
+// the caller's own node's part may stay in its domain's shard. Who asks is served by his node, and by others only when
+// that has no memory left. So what lies here, in a central list or a page heap is of one node; what lies in a per-CPU cache
+// may be of any: the fast paths know nothing of nodes. With OneNode set, and on one node, all this is a branch.
+//
+// Invariants, whenever a cache's lock is free: the shared caches of a node hold its objects only; 0 <= used <= capacity <= maximum; low <= used. The bytes of
 // capacity of the shared caches are constant, and those of a shard only grow, with the heap; those that no class
 // has at the moment included.
 //
-// Lock order: a cache's lock is never held while calling the tier below, shards included. The lock of the
-// domains' states comes before the page heap's and is held with no other.
+// Lock order: a cache's lock is never held while calling the tier below, shards included. The locks of the
+// domains' and of the nodes' states come before the page heap's and are held with no other.
 package transfer

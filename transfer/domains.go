@@ -75,19 +75,25 @@ type domains struct {
 func (t *Tier) Divide(text uintptr) (at int, fault topology.Fault) {
 	t.Topology.Read(0)
 	at, fault = t.Topology.Override(text)
+	t.divideDomains()
+	t.divideNodes()
+	return at, fault
+}
+
+func (t *Tier) divideDomains() {
 	n := t.Topology.Domains()
 	if n < 2 {
-		return at, fault
+		return
 	}
 	d, pages := &t.domains, &t.Central.Pages
 	d.stride = (shardHeader + uintptr(shardSizes().total())*8 + 4095) &^ 4095 // of address space: touched as used
 	if !pages.NewMappedTable(&d.tags, uintptr(sharedSizes().total())) ||
 		!t.Legacy && !pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) {
-		return at, fault
+		return
 	}
 	atomic.StoreUintptr(&t.shared.tags, d.tags.Base())
 	atomic.StoreUint32(&d.n, uint32(min(n, MaxDomains)))
-	return at, fault
+	atomic.StoreUint32(&t.apart, 1)
 }
 
 // Domains is how many domains are told apart: 1 where there is nothing to shard.

@@ -40,6 +40,7 @@ type group struct {
 	slots  uintptr // address of the first slot
 	tags   uintptr // address of a byte for each slot, the domain that freed what it holds; 0: there are none
 	domain uint32  // whose CPUs alone are served; none for the shared caches
+	node   uint32  // number of the page heap that all objects are of; shards may hold others' too
 	spare  uint64  // bytes of capacity that no class has; atomic
 }
 

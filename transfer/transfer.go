@@ -21,14 +21,18 @@ type Tier struct {
 	shared  group
 	slots   vm.Table
 	domains domains
+	apart   uint32 // where a caller runs matters: there are several domains, or several nodes; atomic
 
 	// CPU is the address of a C function that returns the number of the CPU its caller runs on; 0: the processor is
 	// asked. It is the C door's: valgrind and some emulators do not know the instruction.
 	CPU uintptr
 	// Legacy leaves the shared caches alone: no domain gets its own.
 	Legacy bool
+	// OneNode leaves NUMA nodes out of account.
+	OneNode bool
 
 	Topology topology.Topology
+	nodes    nodes
 	Central  centralfreelist.Tier
 }
 
@@ -60,7 +64,11 @@ func (t *Tier) cpu() int32 {
 // Insert takes objects of class c in. It returns a pointer that turned out to be no object of class c, or 0.
 // Preconditions: len(objects) <= centralfreelist.MaxBatch.
 func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
-	d := t.Here()
+	at := t.place()
+	if at.node != 0 {
+		return t.insertApart(at, c, objects)
+	}
+	d := at.domain
 	if d != none {
 		if s := t.shardFor(d); s != nil {
 			objects = objects[s.put(c, objects, d):]
@@ -69,12 +77,28 @@ func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 			}
 		}
 	}
-	return t.insertShared(c, objects, d)
+	return t.insertOf(0, c, objects, d)
 }
 
+// insertShared passes objects that domain from freed to the shared caches of their nodes.
 func (t *Tier) insertShared(c units.ClassID, objects []uintptr, from uint32) (bad uintptr) {
-	if rest := objects[t.shared.put(c, objects, from):]; len(rest) > 0 {
-		return t.Central.InsertFrom(c, rest, from)
+	if t.sharedGroups() < 2 {
+		return t.insertOf(0, c, objects, from)
+	}
+	for len(objects) > 0 {
+		node, n := t.Central.Split(objects)
+		if b := t.insertOf(node, c, objects[:n], from); bad == 0 {
+			bad = b
+		}
+		objects = objects[n:]
+	}
+	return bad
+}
+
+// insertOf is insertShared for objects of one node.
+func (t *Tier) insertOf(node uint32, c units.ClassID, objects []uintptr, from uint32) (bad uintptr) {
+	if rest := objects[t.sharedOf(node).put(c, objects, from):]; len(rest) > 0 {
+		return t.Central.InsertOn(node, c, rest, from)
 	}
 	return 0
 }
@@ -82,7 +106,11 @@ func (t *Tier) insertShared(c units.ClassID, objects []uintptr, from uint32) (ba
 // Remove takes up to n objects of class c, writes them to out and returns how many; 0 when memory is short.
 // Preconditions: n <= len(out).
 func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
-	d := t.Here()
+	at := t.place()
+	if at.node != 0 {
+		return t.removeNear(at, c, out, n)
+	}
+	d := at.domain
 	if d != none {
 		if s := t.shardFor(d); s != nil {
 			if got := s.take(c, out, n, d); got > 0 {
@@ -98,8 +126,11 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 
 // Plunder gives back the objects of each class that the shared caches did not need since the last call.
 func (t *Tier) Plunder() {
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		t.giveBack(&t.shared, c, t.shared.unneeded(c))
+	for i := range t.sharedGroups() {
+		g := t.sharedOf(i)
+		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+			t.giveBack(g, c, g.unneeded(c))
+		}
 	}
 }
 
@@ -110,7 +141,9 @@ func (t *Tier) Drain() {
 			t.drain(&s.group)
 		}
 	}
-	t.drain(&t.shared)
+	for i := range t.sharedGroups() {
+		t.drain(t.sharedOf(i))
+	}
 }
 
 func (t *Tier) drain(g *group) {
@@ -134,8 +167,8 @@ func (t *Tier) giveBack(g *group, c units.ClassID, n uint32) {
 
 // pass hands objects that domain from freed to what stands behind group g.
 func (t *Tier) pass(g *group, c units.ClassID, objects []uintptr, from uint32) {
-	if g == &t.shared {
-		t.Central.InsertFrom(c, objects, from)
+	if g.domain == none {
+		t.Central.InsertOn(g.node, c, objects, from)
 	} else {
 		t.insertShared(c, objects, from)
 	}
@@ -144,7 +177,9 @@ func (t *Tier) pass(g *group, c units.ClassID, objects []uintptr, from uint32) {
 // Rebalance moves capacity from classes that missed least since the last call to those that missed most, a
 // batch at a time, in the shared caches and in each shard. One thread at a time may call it.
 func (t *Tier) Rebalance() {
-	t.rebalance(&t.shared)
+	for i := range t.sharedGroups() {
+		t.rebalance(t.sharedOf(i))
+	}
 	for d := uint32(0); d < MaxDomains; d++ {
 		if s := t.mapped(d); s != nil {
 			t.rebalance(&s.group)
@@ -202,7 +237,9 @@ type Stats struct {
 // Stats adds up the counters of class c in the shared caches and all shards.
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
 	*out = Stats{}
-	t.shared.add(c, out)
+	for i := range t.sharedGroups() {
+		t.sharedOf(i).add(c, out)
+	}
 	for d := uint32(0); d < MaxDomains; d++ {
 		if s := t.mapped(d); s != nil {
 			s.add(c, out)
@@ -212,7 +249,10 @@ func (t *Tier) Stats(c units.ClassID, out *Stats) {
 
 // Holds reports whether object p of class c lies in some cache: a check for pointers under suspicion.
 func (t *Tier) Holds(c units.ClassID, p uintptr) bool {
-	found := t.shared.holds(c, p)
+	found := false
+	for i := range t.sharedGroups() {
+		found = found || t.sharedOf(i).holds(c, p)
+	}
 	for d := uint32(0); d < MaxDomains && !found; d++ {
 		if s := t.mapped(d); s != nil {
 			found = s.holds(c, p)

@@ -62,12 +62,14 @@ type Config struct {
 // Features is a set of designs.
 type Features uint8
 
-// The paper's four designs; in Config.Legacy, those switched off.
+// The paper's four designs, and what is switched like them; in Config.Legacy, those switched off.
 const (
 	PerCPUResize Features = 1 << iota
 	NUCA
 	SpanPriority
 	LifetimeFiller
+
+	NUMA // heaps for NUMA nodes: no design of the paper, and no part of all
 )
 
 // Default is the configuration of an empty environment.
@@ -236,7 +238,7 @@ func (c *Config) features(v uintptr) {
 		}
 		f, end := feature(p)
 		if f == 0 {
-			bad(v-9, "use a list of -NAME or +NAME of percpu_resize, nuca, span_priority, lifetime_filler, all")
+			bad(v-9, "use a list of -NAME or +NAME of percpu_resize, nuca, span_priority, lifetime_filler, numa, all")
 			return
 		}
 		if off {
@@ -265,6 +267,9 @@ func feature(p uintptr) (Features, uintptr) {
 	}
 	if e := word(p, "lifetime_filler"); e != 0 {
 		return LifetimeFiller, e
+	}
+	if e := word(p, "numa"); e != 0 {
+		return NUMA, e
 	}
 	if e := word(p, "all"); e != 0 {
 		return PerCPUResize | NUCA | SpanPriority | LifetimeFiller, e

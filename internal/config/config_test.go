@@ -61,6 +61,8 @@ func TestGoodValuesAreTakenSilently(t *testing.T) {
 		{"FEATURES=-lifetime_filler", func(c *Config) { c.Legacy = LifetimeFiller }},
 		{"FEATURES=-percpu_resize,-nuca,-span_priority,-lifetime_filler", func(c *Config) { c.Legacy = all }},
 		{"FEATURES=-all,+nuca,span_priority", func(c *Config) { c.Legacy = PerCPUResize | LifetimeFiller }},
+		{"FEATURES=-numa", func(c *Config) { c.Legacy = NUMA }},
+		{"FEATURES=-all,-numa,+all", func(c *Config) { c.Legacy = NUMA }},
 		{"FEATURES=nuca,-nuca,", func(c *Config) { c.Legacy = NUCA }},
 		{"FEATURES=-nuca FEATURES=-span_priority", func(c *Config) { c.Legacy = NUCA | SpanPriority }},
 		{"FEATURES=-all FEATURES=+nuca", func(c *Config) { c.Legacy = all &^ NUCA }},
@@ -84,7 +86,7 @@ func TestGoodValuesAreTakenSilently(t *testing.T) {
 }
 
 func TestBadValuesCostOneLineAndLeaveTheDefault(t *testing.T) {
-	const list = "use a list of -NAME or +NAME of percpu_resize, nuca, span_priority, lifetime_filler, all"
+	const list = "use a list of -NAME or +NAME of percpu_resize, nuca, span_priority, lifetime_filler, numa, all"
 	const number = "use a number of bytes, such as 1572864, 1536k or 64m"
 	for _, c := range []struct{ env, use string }{
 		{"CHECK=", "use 0, 1 or report"},
@@ -215,7 +217,7 @@ func FuzzParse(f *testing.F) {
 		if text != "" && (got != Default() || !strings.HasPrefix(text, "vcmalloc: VCMALLOC_") || strings.Count(text, "\n") != 1) {
 			t.Fatalf("%q: %+v, printed %q", s, got, text)
 		}
-		if got.Check > CheckReport || got.VCPU > VCPULock || got.Legacy&^all != 0 || got.PerCPULimit > 1<<30 {
+		if got.Check > CheckReport || got.VCPU > VCPULock || got.Legacy&^(all|NUMA) != 0 || got.PerCPULimit > 1<<30 {
 			t.Fatalf("%q: %+v", s, got)
 		}
 		if got.StatsDir != 0 && (secure || sys.Byte(got.StatsDir) == 0) {

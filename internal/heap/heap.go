@@ -76,6 +76,7 @@ func (h *Heap) Init(o *Options) bool {
 		p.Policy = percpu.Paper
 	}
 	h.Front.Transfer.Legacy = c.Legacy&config.NUCA != 0
+	h.Front.Transfer.OneNode = c.Legacy&config.NUMA != 0
 	if !h.Front.Init(p) {
 		return false
 	}
@@ -188,7 +189,7 @@ func (h *Heap) LargeHinted(size, align units.Bytes, hint pageheap.Hint) (p uintp
 		return h.Aligned(size, max(align, 16))
 	}
 	if g := h.enter(); g >= 0 {
-		if id, _ := h.pages().AllocHinted(units.PagesFor(size), units.PagesFor(align), hint); id != 0 {
+		if id, _ := h.allocPages(units.PagesFor(size), units.PagesFor(align), hint); id != 0 {
 			p = h.pages().Addr(id)
 		}
 		h.leave(g)
@@ -201,13 +202,7 @@ func (h *Heap) LargeHinted(size, align units.Bytes, hint pageheap.Hint) (p uintp
 
 // large is Large for callers inside the gate.
 func (h *Heap) large(size, align units.Bytes) (p uintptr, zeroed bool) {
-	n := max(units.PagesFor(size), 1)
-	var id units.SpanID
-	if align <= units.PageSize {
-		id, zeroed = h.pages().Alloc(n, 0, 1)
-	} else {
-		id, zeroed = h.pages().AllocAligned(n, units.PagesFor(align))
-	}
+	id, zeroed := h.allocPages(max(units.PagesFor(size), 1), units.PagesFor(align), pageheap.HintNone)
 	if id == 0 {
 		return 0, false
 	}
@@ -352,7 +347,7 @@ func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) uintptr {
 	if q == 0 {
 		return 0
 	}
-	Move(q, p, min(old, size))
+	h.Move(q, p, min(old, size))
 	h.Free(p, call)
 	return q
 }
@@ -374,7 +369,17 @@ func (h *Heap) ResizeInPlace(p uintptr, size units.Bytes, call Call) (old units.
 	return o.size, staysInPlace(o.size, size) || o.kind == large && h.resize(&o, size)
 }
 
-// Move moves n bytes from object p to object q. Afterwards p's contents are undefined.
+// Move moves n bytes from object p to object q. Afterwards p's contents are undefined. Between NUMA nodes it copies:
+// pages that moved would take their node's memory along.
+func (h *Heap) Move(q, p uintptr, n units.Bytes) {
+	if h.sameNode(p, q) {
+		Move(q, p, n)
+	} else {
+		sys.Copy(q, p, n)
+	}
+}
+
+// Move is Heap.Move for objects of one node.
 //
 // Whole hugepages are moved by the kernel, page tables and all: copying 2 MiB costs some 200 us, the system call
 // a few. One call for each: before Linux 6.17 a call must not reach over two of the kernel's areas, which begin
