@@ -58,7 +58,7 @@ func suite(ctx context.Context, l *lab.Lab, group []*Design, compared int) (runn
 			"thousands of machines: compare sign and size.",
 		Notes: []string{"What the library tells of itself is read from its statistics block, which it renews once a second and at the end: of shorter " +
 			"runs there are counts, and no averages."},
-		Plan: plan(l),
+		Plan: plan(l), Together: true,
 	}
 	before := group[0].before()
 	s.Baseline = before.Name

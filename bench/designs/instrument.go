@@ -48,34 +48,54 @@ const lookEvery = 100 * time.Millisecond
 
 // watched has the case's runs publish their statistics, and the instruments watch them.
 func watched(c *runner.Case) {
-	run := c.Run
+	run, together := c.Run, c.Together
 	c.Metrics = slices.Clone(c.Metrics)
 	for _, i := range instruments {
 		c.Metrics = append(c.Metrics, i.Metrics...)
 	}
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		dir, err := os.MkdirTemp("", "vcb-stats-")
-		if err != nil {
-			return runner.Sample{}, err
-		}
-		defer os.RemoveAll(dir)
-		if err := os.Chmod(dir, 0o777); err != nil { // PostgreSQL runs as another user
-			return runner.Sample{}, err
-		}
-		s.Env = append(slices.Clone(s.Env), "VCMALLOC_STATS_DIR="+dir)
-		quit, done := make(chan struct{}), make(chan runner.Sample, 1)
-		go func() { done <- watch(telemetry.Dir(dir), quit) }()
-		sample, err := run(ctx, s)
-		close(quit)
-		seen := <-done
-		for name, v := range seen.Figures {
-			if sample.Figures != nil {
-				sample.Figures[name] = v
-			}
-		}
-		sample.Plots = append(sample.Plots, seen.Plots...)
-		return sample, err
+		samples, errs := watching([]subject.Subject{s}, func(subs []subject.Subject) ([]runner.Sample, []error) {
+			sample, err := run(ctx, subs[0])
+			return []runner.Sample{sample}, []error{err}
+		})
+		return samples[0], errs[0]
 	}
+	if together != nil {
+		c.Together = func(ctx context.Context, subs []subject.Subject) ([]runner.Sample, []error) {
+			return watching(subs, func(subs []subject.Subject) ([]runner.Sample, []error) { return together(ctx, subs) })
+		}
+	}
+}
+
+// watching calls run with subjects that publish, each in a directory of its own, and adds to the samples what is seen
+// there.
+func watching(subs []subject.Subject, run func([]subject.Subject) ([]runner.Sample, []error)) ([]runner.Sample, []error) {
+	subs = slices.Clone(subs)
+	quit, done := make(chan struct{}), make([]chan runner.Sample, len(subs))
+	for i := range subs {
+		dir, err := os.MkdirTemp("", "vcb-stats-")
+		if err == nil {
+			defer os.RemoveAll(dir)
+			err = os.Chmod(dir, 0o777) // PostgreSQL runs as another user
+		}
+		if err != nil {
+			close(quit)
+			return make([]runner.Sample, len(subs)), slices.Repeat([]error{err}, len(subs))
+		}
+		subs[i].Env = append(slices.Clone(subs[i].Env), "VCMALLOC_STATS_DIR="+dir)
+		done[i] = make(chan runner.Sample, 1)
+		go func() { done[i] <- watch(telemetry.Dir(dir), quit) }()
+	}
+	samples, errs := run(subs)
+	close(quit)
+	for i := range samples {
+		seen := <-done[i]
+		if samples[i].Figures != nil {
+			maps.Copy(samples[i].Figures, seen.Figures)
+		}
+		samples[i].Plots = append(samples[i].Plots, seen.Plots...)
+	}
+	return samples, errs
 }
 
 // watch shows the blocks in dir to a watcher of each instrument until quit.

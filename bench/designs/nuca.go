@@ -60,12 +60,10 @@ func boundCases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 			continue
 		}
 		c.Name += ", bound"
-		run := c.Run
-		c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
+		out = append(out, c.With(func(s subject.Subject) subject.Subject {
 			s.Preload = shim + ":" + s.Preload
-			return run(ctx, s)
-		}
-		out = append(out, c)
+			return s
+		}))
 	}
 	return out, nil
 }

@@ -2,7 +2,6 @@ package designs
 
 import (
 	"context"
-	"time"
 
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/report"
@@ -30,27 +29,25 @@ var vcpuColumns = []Column{{"per-CPU capacity, MiB", beforeAfter("per-CPU capaci
 // longLoads are the loads of Fig. 5.9a, 64 threads at most, for long enough to see caches resized, which happens every 5
 // s; and with that every 0.5 s, so that a day has 30 of these and not 6.
 func longLoads(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
-	long := lab.Pick(l.Size, 2*time.Minute, 30*time.Second, 300*time.Millisecond)
-	fast := lab.Pick(l.Size, time.Minute, 15*time.Second, 300*time.Millisecond)
+	long := lab.Pick(l.Size, 40000000, 8000000, 5000)
 	return []runner.Case{
-		work.KeyValueFor(l, "diurnal, long", "day", long), work.KeyValueFor(l, "bursts, long", "bursts", long),
-		ticking(work.KeyValueFor(l, "diurnal, fast ticks", "day", fast)), ticking(work.KeyValueFor(l, "bursts, fast ticks", "bursts", fast)),
+		work.KeyValue(l, "diurnal, long", "day", long), work.KeyValue(l, "bursts, long", "bursts", long),
+		ticking(work.KeyValue(l, "diurnal, fast ticks", "day", long/2)), ticking(work.KeyValue(l, "bursts, fast ticks", "bursts", long/2)),
 	}, nil
 }
 
 // ticking has both sides do their background work ten times as often. It is for who names it.
 func ticking(c runner.Case) runner.Case {
-	run := c.Run
-	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
+	c = c.With(func(s subject.Subject) subject.Subject {
 		s.Env = append(s.Env[:len(s.Env):len(s.Env)], "VCMALLOC_TICK=100")
-		return run(ctx, s)
-	}
+		return s
+	})
 	c.Optional = true
 	return c
 }
 
 func tellTicks(s *report.Suite, _ *Design) {
-	s.Notes = append(s.Notes, "In the cases named long a load takes a fixed time. Fast ticks: both sides run with `VCMALLOC_TICK=100`, so all background work, "+
+	s.Notes = append(s.Notes, "Fast ticks: both sides run with `VCMALLOC_TICK=100`, so all background work, "+
 		"resizing caches as well as returning memory, is done ten times as often. A process has at most as many vCPUs as the machine has CPUs: on two, a rule "+
 		"has two to choose from.")
 }

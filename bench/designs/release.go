@@ -2,7 +2,6 @@ package designs
 
 import (
 	"context"
-	"time"
 
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
@@ -18,11 +17,11 @@ var release = Design{
 	Columns: []Column{{"released, MiB/s", beforeAfter(releaseMetrics[0].Name)}, {"page faults", beforeAfter(lab.Faults.Name)}},
 	OnlyOwn: true,
 	Cases: func(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
-		long := lab.Pick(l.Size, time.Minute, 20*time.Second, 300*time.Millisecond)
+		n := lab.Pick(l.Size, 6000000, 1500000, 5000)
 		return []runner.Case{
-			work.Sessions(l, "steady load", long/2, 0),
-			work.Sessions(l, "load swings in 2 s", long, 2*time.Second),
-			work.Sessions(l, "load swings in 10 s", long, 10*time.Second),
+			work.Sessions(l, "steady load", n/2, 0),
+			work.Sessions(l, "load swings often", n, n/10),
+			work.Sessions(l, "load swings slowly", n, n/2),
 		}, nil
 	},
 }

@@ -67,12 +67,27 @@ func replay(l *lab.Lab, name, about, path string, generate func() error) runner.
 			return generate()
 		},
 		Run: func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-			sample, err := l.Measure(ctx, s, 100*time.Millisecond, binary, path)
-			if f := sample.Figures; err == nil {
-				f[heapPeak.Name], f[waste.Name] = f["heap"]/(1<<20), f["waste"]
-			}
+			sample, err := l.Measure(ctx, s, look, binary, path)
+			named(sample)
 			return sample, err
 		},
+		Together: func(ctx context.Context, subs []subject.Subject) ([]runner.Sample, []error) {
+			samples, errs := l.MeasureTogether(ctx, subs, look, binary, path)
+			for _, s := range samples {
+				named(s)
+			}
+			return samples, errs
+		},
+	}
+}
+
+// look is how often a replay's memory is looked at.
+const look = 100 * time.Millisecond
+
+// named gives the replay's figures their metrics' names.
+func named(s runner.Sample) {
+	if f := s.Figures; f != nil {
+		f[heapPeak.Name], f[waste.Name] = f["heap"]/(1<<20), f["waste"]
 	}
 }
 

@@ -20,6 +20,42 @@ func (l *Lab) Measure(ctx context.Context, s subject.Subject, every time.Duratio
 	if err != nil {
 		return runner.Sample{}, err
 	}
+	return sample(res)
+}
+
+// turn is how long one subject runs while the others are stopped. What the machine gives varies by some per cent from
+// second to second, most of all memory bandwidth, where others share it; within less than a tenth of a second
+// it stays nearly the same. Stopping and continuing costs up to half a millisecond with 64 threads.
+const turn = 50 * time.Millisecond
+
+// MeasureTogether is Measure for several subjects at the same time, of which one runs and the others are stopped, in
+// turns. Their throughput is over the time they ran. The generator must print SPAN (bench/load/common.h), and do an amount
+// of work and not work for a time.
+func (l *Lab) MeasureTogether(ctx context.Context, subs []subject.Subject, every time.Duration, argv ...string) ([]runner.Sample, []error) {
+	samples, errs := make([]runner.Sample, len(subs)), make([]error, len(subs))
+	commands := make([]proc.Command, len(subs))
+	for i, s := range subs {
+		commands[i] = proc.Command{Argv: argv, Subject: s, Sample: every}
+	}
+	for i, r := range l.Launch.RunInTurns(ctx, turn, commands) {
+		if errs[i] = r.Err; r.Err != nil {
+			continue
+		}
+		if samples[i], errs[i] = sample(r.Result); errs[i] != nil {
+			continue
+		}
+		f := samples[i].Figures
+		ran := r.Ran(int64(f["from"]), int64(f["to"]))
+		if ran <= 0 {
+			errs[i] = fmt.Errorf("%s did not say when it ran", argv[0])
+			continue
+		}
+		f["throughput"] *= (f["to"] - f["from"]) / float64(ran)
+	}
+	return samples, errs
+}
+
+func sample(res *proc.Result) (runner.Sample, error) {
 	f, err := Figures(res.Stdout)
 	if err != nil {
 		return runner.Sample{}, err

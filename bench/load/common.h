@@ -23,6 +23,10 @@ static inline int64_t now_ns(void)
 	return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+/* What a generator prints of the time its throughput is over, in nanoseconds of the monotonic clock: bench may have
+ * stopped it now and then meanwhile, to let another subject run, and takes that off. */
+#define SPAN "\"from\": %lld, \"to\": %lld"
+
 /* xorshift64*: seeded, so that every subject gets the same work. */
 static inline uint64_t next_random(uint64_t *s)
 {

@@ -1,11 +1,11 @@
 // A service whose load falls: sessions that hold objects of many sizes, nine tenths of which end at once.
 //
-//	fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED [SWING_MS]]
+//	fall MIB THREADS WORK SECONDS[,SECONDS...] [SEED [SWING]]
 //
 // Each thread owns sessions of about 64 KiB in objects of 16 B to 32 KiB, MIB in all. It works on them at full speed
-// for WORK_MS: it ends a random session and begins another, so that the heap looks like that of a process that has
-// been up for a while. That is the throughput. With SWING_MS what it holds falls to three tenths and rises to MIB again in
-// so long, meanwhile. Then the load falls: nine tenths of the sessions end, in random
+// for WORK milliseconds, or with "1000ops" for so many operations in all: it ends a random session and begins another, so that the heap looks like that of a process that has
+// been up for a while. That is the throughput. With SWING what it holds falls to three tenths and rises to MIB again in
+// so many operations, meanwhile. Then the load falls: nine tenths of the sessions end, in random
 // order, and the work goes on in one of ten milliseconds. Anonymous memory is looked at after so many seconds,
 // while the load is low, and beside it what an operation costs then, of the thread's own processor time. At the
 // end the load returns: the sessions are begun anew, and the time of that is taken. Objects say whose they are, and
@@ -13,6 +13,7 @@
 #include "common.h"
 
 #include <atomic>
+#include <cmath>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -140,34 +141,37 @@ double held()
 int main(int argc, char **argv)
 {
 	if (argc < 5) {
-		fprintf(stderr, "usage: fall MIB THREADS WORK_MS SECONDS[,SECONDS...] [SEED [SWING_MS]]\n");
+		fprintf(stderr, "usage: fall MIB THREADS WORK SECONDS[,SECONDS...] [SEED [SWING]]\n");
 		return 2;
 	}
 	size_t each = (strtoull(argv[1], nullptr, 0) << 20) / strtoull(argv[2], nullptr, 0);
 	uint64_t seed = argc > 5 ? strtoull(argv[5], nullptr, 0) : 1;
-	int64_t swing = argc > 6 ? strtoll(argv[6], nullptr, 0) * 1000000 : 0;
+	double threads = strtod(argv[2], nullptr);
+	bool counted = strstr(argv[3], "ops") != nullptr;
 	int64_t work = strtoll(argv[3], nullptr, 0) * 1000000;
+	double operations = counted ? strtod(argv[3], nullptr) / threads : 0; // of each thread
+	double swing = argc > 6 ? strtod(argv[6], nullptr) / threads : 0;
 	for (int i = 0; i < atoi(argv[2]); i++)
 		workers.push_back(std::make_unique<Worker>(1000003 * (seed + i)));
 
 	in_threads([&](Worker &w) { return w.grow(each), 0.0; });
-	int64_t t = now_ns();
+	const int64_t from = now_ns();
 	double full = in_threads([&](Worker &w) {
 		double n = 0;
-		for (int64_t at; (at = now_ns() - t) < work; n++) {
+		for (; counted ? n < operations : now_ns() - from < work; n++) {
 			if (swing == 0) {
 				w.step();
 				continue;
 			}
-			double phase = double(at % swing) / double(swing); // down, and up again
-			double level = 0.3 + 0.7 * (phase < 0.5 ? 1 - 2 * phase : 2 * phase - 1);
-			w.towards(size_t(level * double(each)));
+			double phase = n / swing - floor(n / swing), level = fabs(1 - 2 * phase); // down, and up again
+			w.towards(size_t((0.3 + 0.7 * level) * double(each)));
 		}
 		return n;
 	});
-	double seconds = double(now_ns() - t) / 1e9;
+	const int64_t to = now_ns();
 	double top = rollup("Anonymous:"), top_held = held();
-	printf("{\"throughput\": %.6g, \"full\": %.0f, \"waste\": %.4f", full / seconds, top, 100 * (1 - top_held / top));
+	printf("{\"throughput\": %.6g, \"full\": %.0f, \"waste\": %.4f, " SPAN, full * 1e9 / double(to - from), top, 100 * (1 - top_held / top),
+		(long long)from, (long long)to);
 
 	in_threads([](Worker &w) { return w.fall(), 0.0; });
 	// The load is low from here on: workers work 1 ms of every 10.
@@ -187,7 +191,7 @@ int main(int argc, char **argv)
 			return n;
 		});
 	});
-	t = now_ns();
+	int64_t t = now_ns();
 	char *p = argv[4];
 	for (int i = 0; *p; i++) {
 		double at = strtod(p, &p);

@@ -2,16 +2,14 @@
 // and clients whose number rises and falls between 1 and 64 within the run, each a thread of its own: slowly, as
 // over a day (the paper's Fig. 5.9a), or in bursts.
 //
-//	kv OPERATIONS|SECONDSs CACHE_MIB [SEED [day|bursts]]
+//	kv OPERATIONS CACHE_MIB [SEED [day|bursts]]
 //
 // Four of five operations read a key: from the buffer, or from its block, which on a miss is "read" (made from its
 // number) as compressed bytes, decoded into one string per entry and put into the cache. One of five writes a
-// value of 16 B to 8 KiB. Blocks and values say which they are and are checked on every read. With a number of
-// operations every subject does the same work, and each part of the load has the same share of it; with a time ("30s")
-// each part takes the same share of that.
+// value of 16 B to 8 KiB. Blocks and values say which they are and are checked on every read. The number of
+// operations is fixed, so that every subject does the same work.
 #include "common.h"
 
-#include <atomic>
 #include <list>
 #include <map>
 #include <memory>
@@ -136,13 +134,9 @@ private:
 
 Shard shard[SHARDS];
 
-std::atomic<uint64_t> done;
-
-// Ends after so many operations, or a little after the time (0: whenever these are done).
-void client(uint64_t seed, uint64_t operations, int64_t until)
+void client(uint64_t seed, uint64_t operations)
 {
-	uint64_t i = 0;
-	for (; i < operations && (until == 0 || i % 16 != 0 || now_ns() < until); i++) {
+	for (uint64_t i = 0; i < operations; i++) {
 		uint64_t r = next_random(&seed);
 		// Skewed: the product of two uniforms favours low blocks.
 		uint64_t block = uint64_t(BLOCKS * next_unit(&seed) * next_unit(&seed));
@@ -153,7 +147,6 @@ void client(uint64_t seed, uint64_t operations, int64_t until)
 		else
 			check_value(s.get(key), key);
 	}
-	done += i;
 }
 
 } // namespace
@@ -161,12 +154,10 @@ void client(uint64_t seed, uint64_t operations, int64_t until)
 int main(int argc, char **argv)
 {
 	if (argc < 3) {
-		fprintf(stderr, "usage: kv OPERATIONS|SECONDSs CACHE_MIB [SEED [day|bursts]]\n");
+		fprintf(stderr, "usage: kv OPERATIONS CACHE_MIB [SEED [day|bursts]]\n");
 		return 2;
 	}
-	bool timed = strchr(argv[1], 's') != nullptr;
-	uint64_t operations = timed ? ~0ull : strtoull(argv[1], nullptr, 0);
-	uint64_t seed = argc > 3 ? strtoull(argv[3], nullptr, 0) : 1;
+	uint64_t operations = strtoull(argv[1], nullptr, 0), seed = argc > 3 ? strtoull(argv[3], nullptr, 0) : 1;
 	for (auto &s : shard)
 		s.capacity = (strtoull(argv[2], nullptr, 0) << 20) / SHARDS;
 	// How many clients there are, each part with the same number of operations.
@@ -175,12 +166,11 @@ int main(int argc, char **argv)
 	const std::vector<int> &load = argc > 4 && strcmp(argv[4], "bursts") == 0 ? bursts : day;
 	const int parts = int(load.size());
 	double waste = 0;
-	int64_t t = now_ns();
+	const int64_t from = now_ns();
 	for (int p = 0; p < parts; p++) {
-		int64_t until = timed ? t + int64_t(strtod(argv[1], nullptr) * 1e9 * (p + 1) / parts) : 0;
 		std::vector<std::thread> clients;
 		for (int i = 0; i < load[p]; i++)
-			clients.emplace_back(client, seed * 1000003 + p * 64 + i + 1, operations / parts / load[p], until);
+			clients.emplace_back(client, seed * 1000003 + p * 64 + i + 1, operations / parts / load[p]);
 		for (auto &c : clients)
 			c.join();
 		double held = 0;
@@ -188,8 +178,8 @@ int main(int argc, char **argv)
 			held += s.held();
 		waste += 1 - held / rollup("Anonymous:");
 	}
-	t = now_ns() - t;
-	printf("{\"throughput\": %.6g, \"operations\": %llu, \"waste\": %.4f}\n", double(done) * 1e9 / double(t),
-		(unsigned long long)done, 100 * waste / parts);
+	const int64_t to = now_ns();
+	printf("{\"throughput\": %.6g, \"operations\": %llu, \"waste\": %.4f, " SPAN "}\n", double(operations) * 1e9 / double(to - from),
+		(unsigned long long)operations, 100 * waste / parts, (long long)from, (long long)to);
 	return 0;
 }

@@ -121,7 +121,7 @@ int count(const std::string &path, int threads)
 	check(fd >= 0, "can't read the text");
 	off_t size = lseek(fd, 0, SEEK_END);
 	close(fd);
-	int64_t t = now_ns();
+	const int64_t from = now_ns();
 	std::vector<Counts> part(threads);
 	std::vector<std::thread> workers;
 	for (int i = 0; i < threads; i++)
@@ -138,7 +138,7 @@ int count(const std::string &path, int threads)
 	for (auto &[w, n] : all)
 		top.emplace_back(n, w);
 	std::sort(top.rbegin(), top.rend());
-	t = now_ns() - t;
+	const int64_t to = now_ns();
 
 	Sum sum;
 	for (auto &[n, w] : top) {
@@ -149,7 +149,8 @@ int count(const std::string &path, int threads)
 	unsigned long long words, hash;
 	check(f != nullptr && fscanf(f, "%llu %llu", &words, &hash) == 2, "no sum beside the text");
 	check(sum.words == words && sum.hash == hash, "the words counted are not those written");
-	printf("{\"throughput\": %.6g, \"operations\": %llu, \"distinct\": %zu}\n", double(words) * 1e9 / double(t), words, top.size());
+	printf("{\"throughput\": %.6g, \"operations\": %llu, \"distinct\": %zu, " SPAN "}\n", double(words) * 1e9 / double(to - from), words, top.size(),
+		(long long)from, (long long)to);
 	return 0;
 }
 

@@ -95,12 +95,12 @@ int main(int argc, char **argv)
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	pthread_t id[64];
 	check(threads <= 64, "at most 64 threads");
-	int64_t t = now_ns();
+	const int64_t from = now_ns();
 	for (int i = 0; i < threads; i++)
 		check(!pthread_create(&id[i], NULL, work, (void *)(uintptr_t)i), "pthread_create");
 	for (int i = 0; i < threads; i++)
 		pthread_join(id[i], NULL);
-	t = now_ns() - t;
-	printf("{\"throughput\": %.6g}\n", (double)rounds * 3 * threads * 1e9 / t);
+	const int64_t to = now_ns();
+	printf("{\"throughput\": %.6g, " SPAN "}\n", (double)rounds * 3 * threads * 1e9 / (double)(to - from), (long long)from, (long long)to);
 	return 0;
 }

@@ -182,10 +182,11 @@ int main(int argc, char **argv)
 		}
 		usleep(1000);
 	}
-	int64_t t = now_ns() - start;
+	const int64_t end = now_ns();
 	for (uint32_t i = 0; i < head->threads; i++)
 		pthread_join(id[i], nullptr);
-	dprintf(1, "{\"throughput\": %.6g, \"events\": %llu, \"threads\": %u, \"waste\": %.4f, \"heap\": %.0f}\n", double(head->events) * 1e9 / double(t),
-		static_cast<unsigned long long>(head->events), head->threads, looks ? 100 * waste / looks : 0, peak);
+	dprintf(1, "{\"throughput\": %.6g, \"events\": %llu, \"threads\": %u, \"waste\": %.4f, \"heap\": %.0f, " SPAN "}\n", double(head->events) * 1e9 / double(end - start),
+		static_cast<unsigned long long>(head->events), head->threads, looks ? 100 * waste / looks : 0, peak,
+		static_cast<long long>(start), static_cast<long long>(end));
 	return 0;
 }

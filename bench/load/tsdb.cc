@@ -152,17 +152,18 @@ int main(int argc, char **argv)
 	}
 	uint64_t steps = strtoull(argv[1], nullptr, 0), series = strtoull(argv[2], nullptr, 0), threads = strtoull(argv[3], nullptr, 0);
 	uint64_t seed = argc > 4 ? strtoull(argv[4], nullptr, 0) : 1;
-	int64_t t = now_ns();
+	const int64_t from = now_ns();
 	std::vector<std::thread> workers;
 	std::vector<Result> result(threads);
 	for (uint64_t i = 0; i < threads; i++)
 		workers.emplace_back(work, steps, series / threads, seed + i, &result[i]);
 	for (auto &w : workers)
 		w.join();
-	t = now_ns() - t;
+	const int64_t to = now_ns();
 	double held = 0;
 	for (auto &r : result)
 		held += r.held;
-	printf("{\"throughput\": %.6g, \"waste\": %.4f}\n", double(steps * series) * 1e9 / double(t), 100 * (1 - held / rollup("Anonymous:")));
+	printf("{\"throughput\": %.6g, \"waste\": %.4f, " SPAN "}\n", double(steps * series) * 1e9 / double(to - from),
+		100 * (1 - held / rollup("Anonymous:")), (long long)from, (long long)to);
 	return 0;
 }

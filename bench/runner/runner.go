@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -35,10 +36,13 @@ type Case struct {
 	Cost               time.Duration // of one run, estimated: for the progress bar
 	Prepare            func(context.Context) error
 	Run                func(context.Context, subject.Subject) (Sample, error)
-	Cleanup            func() // after the last run, also of a case that failed; may be nil
-	Rounds             int    // 0: the plan's
-	NoWarmup           bool
-	Optional           bool // runs only where --only names it
+	// Together does what Run does for several subjects, in turns that are short, so that all meet the same machine. It
+	// returns a sample or an error for each. nil: there is no such way.
+	Together func(context.Context, []subject.Subject) ([]Sample, []error)
+	Cleanup  func() // after the last run, also of a case that failed; may be nil
+	Rounds   int    // 0: the plan's
+	NoWarmup bool
+	Optional bool // runs only where --only names it
 }
 
 // Suite is what to measure: cases for subjects against a baseline.
@@ -49,6 +53,8 @@ type Suite struct {
 	Subjects           []subject.Subject
 	Cases              []Case
 	Plan               *Plan // nil: the runner's
+	// Together has the cases that can run all subjects of a round at once, in turns.
+	Together bool
 	// Chosen are the words of --only that chose this suite or its subjects. They choose no cases of it.
 	Chosen []string
 	// Finish adds tables and notes once all is measured and judged. May be nil.
@@ -147,41 +153,81 @@ func (r *Runner) measure(ctx context.Context, s *Suite, c *Case) (*report.Case, 
 		if round >= plan.MinRounds && plan.Budget > 0 && time.Since(start) > plan.Budget {
 			break
 		}
+		var order []subject.Subject
 		for i := range s.Subjects {
-			sub := s.Subjects[(i+round+warmup)%len(s.Subjects)]
-			if out.Failed[sub.Name] == "" {
-				r.describe(s.Name, c.Name, sub.Name)
-				sample, err := r.run(ctx, c, sub)
-				if ctx.Err() != nil {
-					return out, ctx.Err()
-				}
-				if err != nil {
-					out.Failed[sub.Name] = err.Error()
+			if sub := s.Subjects[(i+round+warmup)%len(s.Subjects)]; out.Failed[sub.Name] == "" {
+				order = append(order, sub)
+			}
+		}
+		step := func(n int) {
+			n = min(n, left) // not past the plan
+			left -= n
+			r.skip(c, n)
+		}
+		step(len(s.Subjects) - len(order))
+		for len(order) > 0 {
+			n := 1
+			if s.Together && c.Together != nil {
+				n = len(order)
+			}
+			r.describe(s.Name, c.Name, strings.Join(subject.Names(order[:n]), ", "))
+			samples, errs := r.run(ctx, c, order[:n])
+			if ctx.Err() != nil {
+				return out, ctx.Err()
+			}
+			for i, sub := range order[:n] {
+				if errs[i] != nil {
+					out.Failed[sub.Name] = errs[i].Error()
 				} else if round >= 0 {
-					keep(out, sub.Name, round, sample)
+					keep(out, sub.Name, round, samples[i])
 				}
 			}
-			if left > 0 { // not past the plan
-				left--
-				r.skip(c, 1)
-			}
+			order = order[n:]
+			step(n)
 		}
 		out.Rounds = max(round+1, 0)
 	}
 	return out, nil
 }
 
-func (r *Runner) run(ctx context.Context, c *Case, sub subject.Subject) (Sample, error) {
-	if r.Timeout == 0 {
-		return c.Run(ctx, sub)
+// run has one subject run, or several together.
+func (r *Runner) run(ctx context.Context, c *Case, subs []subject.Subject) ([]Sample, []error) {
+	limited, timeout := ctx, r.Timeout*time.Duration(len(subs))
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
 	}
-	limited, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	sample, err := c.Run(limited, sub)
-	if err != nil && limited.Err() != nil {
-		err = fmt.Errorf("not done after %v: %w", r.Timeout, err)
+	var samples []Sample
+	var errs []error
+	if len(subs) > 1 {
+		samples, errs = c.Together(limited, subs)
+	} else {
+		sample, err := c.Run(limited, subs[0])
+		samples, errs = []Sample{sample}, []error{err}
 	}
-	return sample, err
+	for i := range errs {
+		if errs[i] != nil && limited.Err() != nil {
+			errs[i] = fmt.Errorf("not done after %v: %w", timeout, errs[i])
+		}
+	}
+	return samples, errs
+}
+
+// With is the case under subjects that change makes of the plan's.
+func (c Case) With(change func(subject.Subject) subject.Subject) Case {
+	run, together := c.Run, c.Together
+	c.Run = func(ctx context.Context, s subject.Subject) (Sample, error) { return run(ctx, change(s)) }
+	if together != nil {
+		c.Together = func(ctx context.Context, subs []subject.Subject) ([]Sample, []error) {
+			changed := make([]subject.Subject, len(subs))
+			for i := range subs {
+				changed[i] = change(subs[i])
+			}
+			return together(ctx, changed)
+		}
+	}
+	return c
 }
 
 func (r *Runner) plan(s *Suite) *Plan {

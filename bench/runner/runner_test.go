@@ -120,3 +120,28 @@ func TestARunThatHangsFails(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, out[0].Cases[0].Failed["A"], "not done after 1ms")
 }
+
+func TestSubjectsRunTogetherWhereTheCaseCan(t *testing.T) {
+	var order []string
+	c := Case{Name: "c", Metrics: []Metric{metric}, Run: func(_ context.Context, s subject.Subject) (Sample, error) {
+		t.Error("it was run alone")
+		return Sample{}, nil
+	}, Together: func(_ context.Context, subs []subject.Subject) ([]Sample, []error) {
+		order = append(order, strings.Join(subject.Names(subs), ""))
+		samples, errs := make([]Sample, len(subs)), make([]error, len(subs))
+		for i, s := range subs {
+			samples[i].Figures = map[string]float64{"m": float64(s.Name[0])}
+			if s.Name == "B" {
+				errs[i] = errors.New("crashed")
+			}
+		}
+		return samples, errs
+	}}
+	c = c.With(func(s subject.Subject) subject.Subject { s.Env = []string{"x"}; return s })
+	r := Runner{Plan: Plan{Rounds: 3}}
+	out, err := r.Run(context.Background(), []Suite{{Name: "s", Baseline: "A", Subjects: subjects("A", "B", "C"), Cases: []Case{c}, Together: true}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"ABC", "CA", "CA"}, order)
+	assert.Equal(t, report.Values{67, 67, 67}, out[0].Cases[0].Metric("m").Values["C"])
+	assert.Contains(t, out[0].Cases[0].Failed["B"], "crashed")
+}

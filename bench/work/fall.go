@@ -42,6 +42,7 @@ func fallsFor(l *lab.Lab, name string, work time.Duration, after []string) runne
 		args: []string{size, "4", lab.Millis(work), strings.Join(after, ",")},
 		cost: work + time.Duration((last+0.5)*float64(time.Second)),
 	}.build(l)
+	c.Together = nil               // its time is the clock's
 	c.Rounds, c.NoWarmup = 3, true // it waits most of the time
 	const full, low, back = "anonymous at full load", "operation while load is low", "time for load to return"
 	c.Metrics = append(c.Metrics, runner.Metric{Name: full, Unit: "MiB", Direction: stat.Lower})
@@ -65,17 +66,17 @@ func fallsFor(l *lab.Lab, name string, work time.Duration, after []string) runne
 	return c
 }
 
-// Sessions is that service at full speed, its load steady or swinging between three tenths and all in so long.
-func Sessions(l *lab.Lab, name string, long, swing time.Duration) runner.Case {
+// Sessions is that service at full speed, its load steady or swinging between three tenths and all in so many operations.
+func Sessions(l *lab.Lab, name string, operations, swing int) runner.Case {
 	size := lab.Pick(l.Size, "256", "64", "4")
-	about := "The sessions of `load falls`, " + size + " MiB replaced at full speed by 4 threads for " + long.String()
+	about := fmt.Sprintf("The sessions of `load falls`, %s MiB, replaced at full speed by 4 threads, %d of them", size, operations)
 	if swing > 0 {
-		about += "; what they hold falls to three tenths and rises again in " + swing.String()
+		about += fmt.Sprintf("; what they hold falls to three tenths and rises again while %d are", swing)
 	}
 	return generator{
 		name: name, about: about + ".", unit: "op/s", file: "fall.cc",
-		args: []string{size, "4", lab.Millis(long), "0.05", "1", lab.Millis(swing)},
-		cost: long + 500*time.Millisecond,
+		args: []string{size, "4", fmt.Sprint(operations, "ops"), "0.05", "1", fmt.Sprint(swing)},
+		cost: time.Duration(operations)*11*time.Microsecond + 500*time.Millisecond,
 	}.build(l)
 }
 

@@ -41,24 +41,15 @@ func pipeline(l *lab.Lab) runner.Case {
 }
 
 func keyValue(l *lab.Lab) runner.Case {
-	return keyValueOf(l, "key-value", "day", l.Amount(2000000, 80000, 5000))
+	return KeyValue(l, "key-value", "day", l.Amount(2000000, 80000, 5000))
 }
 
 func keyValueBursts(l *lab.Lab) runner.Case {
-	return keyValueOf(l, "key-value, bursts", "bursts", l.Amount(2000000, 80000, 5000))
+	return KeyValue(l, "key-value, bursts", "bursts", l.Amount(2000000, 80000, 5000))
 }
 
-func keyValueOf(l *lab.Lab, name, shape string, operations int) runner.Case {
-	return keyValueStore(l, name, shape, fmt.Sprint(operations), time.Duration(operations)*6*time.Microsecond)
-}
-
-// KeyValueFor is the key-value store under a load of the shape "day" or "bursts" that takes that long, whatever work
-// is done in the time.
-func KeyValueFor(l *lab.Lab, name, shape string, long time.Duration) runner.Case {
-	return keyValueStore(l, name, shape, fmt.Sprintf("%gs", long.Seconds()), long)
-}
-
-func keyValueStore(l *lab.Lab, name, shape, length string, cost time.Duration) runner.Case {
+// KeyValue is the key-value store under a load of the shape "day" or "bursts".
+func KeyValue(l *lab.Lab, name, shape string, operations int) runner.Case {
 	about := map[string]string{
 		"day":    "clients rise from 1 to 64 threads and fall again",
 		"bursts": "clients jump between 1 and 64 threads",
@@ -66,8 +57,8 @@ func keyValueStore(l *lab.Lab, name, shape, length string, cost time.Duration) r
 	return generator{
 		name: name, unit: "op/s", file: "kv.cc", waste: true,
 		about: "A key-value store with a write buffer and an LRU cache of decoded blocks; " + about[shape] + "; every value read is checked.",
-		args:  []string{length, lab.Pick(l.Size, "256", "32", "4"), "1", shape},
-		cost:  cost,
+		args:  []string{fmt.Sprint(operations), lab.Pick(l.Size, "256", "32", "4"), "1", shape},
+		cost:  time.Duration(operations) * 4 * time.Microsecond,
 	}.build(l)
 }
 

@@ -73,14 +73,27 @@ func (g generator) build(l *lab.Lab) runner.Case {
 		}
 		return g.prepare(ctx, binary)
 	}
+	argv := func() []string { return append([]string{binary}, g.args...) }
 	c.Run = func(ctx context.Context, s subject.Subject) (runner.Sample, error) {
-		sample, err := l.Measure(ctx, s, interval(l), append([]string{binary}, g.args...)...)
-		if w, ok := sample.Figures["waste"]; ok {
-			sample.Figures[Waste.Name] = w
-		}
+		sample, err := l.Measure(ctx, s, interval(l), argv()...)
+		named(sample)
 		return sample, err
 	}
+	c.Together = func(ctx context.Context, subs []subject.Subject) ([]runner.Sample, []error) {
+		samples, errs := l.MeasureTogether(ctx, subs, interval(l), argv()...)
+		for _, s := range samples {
+			named(s)
+		}
+		return samples, errs
+	}
 	return c
+}
+
+// named gives what a generator calls waste its metric's name.
+func named(s runner.Sample) {
+	if w, ok := s.Figures["waste"]; ok {
+		s.Figures[Waste.Name] = w
+	}
 }
 
 // interval between looks at a program's memory.
