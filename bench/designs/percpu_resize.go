@@ -29,7 +29,7 @@ var vcpuColumns = []Column{{"per-CPU capacity, MiB", beforeAfter("per-CPU capaci
 // longLoads are the loads of Fig. 5.9a, 64 threads at most, for long enough to see caches resized, which happens every 5
 // s; and with that every 0.5 s, so that a day has 30 of these and not 6.
 func longLoads(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
-	long := lab.Pick(l.Size, 40000000, 8000000, 5000)
+	long := lab.Pick(l.Size, 40000000, 7500000, 5000)
 	return []runner.Case{
 		work.KeyValue(l, "diurnal, long", "day", long), work.KeyValue(l, "bursts, long", "bursts", long),
 		ticking(work.KeyValue(l, "diurnal, fast ticks", "day", long/2)), ticking(work.KeyValue(l, "bursts, fast ticks", "bursts", long/2)),

@@ -50,12 +50,16 @@ uint64_t slowest()
 	return least;
 }
 
+// Threads are many and CPUs few: one that has to wait for long sleeps, or the waiting ones would spend most of the time
+// on yielding to each other, and the figure would be the scheduler's.
 inline void wait_a_little(unsigned *spins)
 {
-	if (++*spins % 64 == 0)
+	if (++*spins % 64 != 0)
+		__builtin_ia32_pause();
+	else if (*spins <= 128)
 		sched_yield();
 	else
-		__builtin_ia32_pause();
+		usleep(20);
 }
 
 void *run(void *arg)
