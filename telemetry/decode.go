@@ -81,8 +81,8 @@ func header(b *block.Block) error {
 		return ErrBusy
 	case b.PID == 0 || b.PID > math.MaxInt32:
 		return fmt.Errorf("%w: process id %d", ErrFormat, b.PID)
-	case b.Classes > block.MaxClasses || b.VCPUs > block.MaxVCPUs || b.Domains > block.MaxDomains:
-		return fmt.Errorf("%w: %d classes, %d vCPUs, %d domains", ErrFormat, b.Classes, b.VCPUs, b.Domains)
+	case b.Classes > block.MaxClasses || b.VCPUs > block.MaxVCPUs || b.Domains > block.MaxDomains || b.Nodes > block.MaxNodes:
+		return fmt.Errorf("%w: %d classes, %d vCPUs, %d domains, %d nodes", ErrFormat, b.Classes, b.VCPUs, b.Domains, b.Nodes)
 	case b.Started < 0 || b.Updated < b.Started:
 		return fmt.Errorf("%w: started at %d ns, written at %d ns", ErrFormat, b.Started, b.Updated)
 	}
@@ -118,6 +118,14 @@ func decode(b *block.Block, now clock) (*Snapshot, error) {
 	for i := range b.Domain[:b.Domains] {
 		k := &b.Domain[i]
 		s.Domains = append(s.Domains, Domain{ID: i, Open: k.Open != 0, CPUs: int(k.CPUs), Bytes: k.Bytes, Hits: k.Hits, Misses: k.Misses})
+	}
+	for i := range b.Node[:b.Nodes] {
+		if b.Nodes < 2 {
+			break
+		}
+		k := &b.Node[i]
+		s.Nodes = append(s.Nodes, Node{ID: int(k.Kernel), CPUs: int(k.CPUs), Mapped: k.Mapped, Spans: k.Spans, Free: k.Free,
+			Unbacked: k.Empty, SpansAllocated: k.SpansAllocated, Near: k.Near, Far: k.Far, Home: k.Home})
 	}
 	return s, nil
 }

@@ -25,6 +25,9 @@ func sample(pid int) *block.Block {
 	b.PerCPU[7] = block.VCPU{SlabBytes: 1 << 20, Used: 64, Capacity: 4096, Underflows: 3, Drains: 1}
 	b.Domain[0] = block.Domain{Open: 1, CPUs: 8, Bytes: 1600, Hits: 10, Misses: 2}
 	b.Domain[1] = block.Domain{CPUs: 4}
+	b.Nodes = 2
+	b.Node[0] = block.Node{CPUs: 8, Mapped: 1000, Spans: 600, Free: 300, Empty: 100, Near: 50, Home: 5}
+	b.Node[1] = block.Node{Kernel: 1, CPUs: 4, Mapped: 10, Spans: 10, Far: 2}
 	b.Total = block.Totals{
 		Used: 100*16 + 200*32, Large: 1 << 20, Slack: 40, PerCPU: 12 * 16, Transfer: 100 * 16, Central: 300*16 + 56*32,
 		FillerFree: 8192, FillerReleased: 16384, Cache: 2 << 20, Unbacked: 4 << 20, Meta: 70000, Side: 4096,

@@ -63,6 +63,8 @@ var (
 	openDesc    = desc("domain_open", "Whether a last-level cache domain has transfer caches of its own now.", "domain")
 	cpusDesc    = desc("domain_cpus", "CPUs online in a last-level cache domain when the topology was read.", "domain")
 	domainDesc  = desc("domain_cached_bytes", "Free objects in the transfer caches of a last-level cache domain.", "domain")
+	nodeDesc    = desc("numa_node_bytes", "Memory of the page heap of a NUMA node, by what it is used for.", "node", "part")
+	nodeObjects = desc("numa_node_objects_total", "Objects of a NUMA node's memory: handed to its own CPUs (near), to others (far), freed on others' CPUs and brought back (returned).", "node", "way")
 	domainReqs  = desc("domain_transfer_objects_total", "Objects asked of or offered to the transfer caches of a last-level cache domain.", "domain", "result")
 
 	startDesc   = desc("heap_start_time_seconds", "When the heap was made, since the epoch.")
@@ -74,7 +76,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
 		releasedDesc, madviseDesc, missDesc, spansDesc, regionFreeDesc, collapsedDesc, softDesc, hardDesc, reuseDesc, carriedDesc,
-		openDesc, cpusDesc, domainDesc, domainReqs, startDesc, updatedDesc,
+		openDesc, cpusDesc, domainDesc, domainReqs, nodeDesc, nodeObjects, startDesc, updatedDesc,
 	} {
 		ch <- d
 	}
@@ -170,6 +172,16 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 			s.counter(domainReqs, d.Hits, id, "hit")
 			s.counter(domainReqs, d.Misses, id, "miss")
 		}
+	}
+	for i := range p.Snapshot.Nodes {
+		n := &p.Snapshot.Nodes[i]
+		id := strconv.Itoa(n.ID)
+		s.gauge(nodeDesc, n.Spans, id, "spans")
+		s.gauge(nodeDesc, n.Free, id, "free")
+		s.gauge(nodeDesc, n.Unbacked, id, "unbacked")
+		s.counter(nodeObjects, n.Near, id, "near")
+		s.counter(nodeObjects, n.Far, id, "far")
+		s.counter(nodeObjects, n.Home, id, "returned")
 	}
 	s.send(startDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Started), nil)
 	s.send(updatedDesc, prometheus.GaugeValue, epochSeconds(p.Snapshot.Updated), nil)

@@ -82,11 +82,28 @@ vcmalloc_class_spans{` + labels + pid + `,size="32"} 1
 # TYPE vcmalloc_vcpu_drains_total counter
 vcmalloc_vcpu_drains_total{` + labels + pid + `,vcpu="0"} 0
 vcmalloc_vcpu_drains_total{` + labels + pid + `,vcpu="7"} 1
+# HELP vcmalloc_numa_node_bytes Memory of the page heap of a NUMA node, by what it is used for.
+# TYPE vcmalloc_numa_node_bytes gauge
+vcmalloc_numa_node_bytes{` + labels + `node="0",part="free",` + pid + `} 300
+vcmalloc_numa_node_bytes{` + labels + `node="0",part="spans",` + pid + `} 600
+vcmalloc_numa_node_bytes{` + labels + `node="0",part="unbacked",` + pid + `} 100
+vcmalloc_numa_node_bytes{` + labels + `node="1",part="free",` + pid + `} 0
+vcmalloc_numa_node_bytes{` + labels + `node="1",part="spans",` + pid + `} 10
+vcmalloc_numa_node_bytes{` + labels + `node="1",part="unbacked",` + pid + `} 0
+# HELP vcmalloc_numa_node_objects_total Objects of a NUMA node's memory: handed to its own CPUs (near), to others (far), freed on others' CPUs and brought back (returned).
+# TYPE vcmalloc_numa_node_objects_total counter
+vcmalloc_numa_node_objects_total{` + labels + `node="0",` + pid + `,way="far"} 0
+vcmalloc_numa_node_objects_total{` + labels + `node="0",` + pid + `,way="near"} 50
+vcmalloc_numa_node_objects_total{` + labels + `node="0",` + pid + `,way="returned"} 5
+vcmalloc_numa_node_objects_total{` + labels + `node="1",` + pid + `,way="far"} 2
+vcmalloc_numa_node_objects_total{` + labels + `node="1",` + pid + `,way="near"} 0
+vcmalloc_numa_node_objects_total{` + labels + `node="1",` + pid + `,way="returned"} 0
 `
 	assert.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "vcmalloc_stats_files", "vcmalloc_page_heap_used_bytes",
 		"vcmalloc_region_free_bytes", "vcmalloc_hugepages_collapsed_total", "vcmalloc_soft_limit_hits_total", "vcmalloc_hard_limit_refusals_total",
 		"vcmalloc_domain_open", "vcmalloc_domain_cpus", "vcmalloc_class_reused_objects_total", "vcmalloc_objects",
-		"vcmalloc_percpu_misses_total", "vcmalloc_class_spans", "vcmalloc_vcpu_drains_total"))
+		"vcmalloc_percpu_misses_total", "vcmalloc_class_spans", "vcmalloc_vcpu_drains_total",
+		"vcmalloc_numa_node_bytes", "vcmalloc_numa_node_objects_total"))
 
 	families, err := registry.Gather()
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 	"github.com/vcmalloc/vcmalloc/telemetry/block"
 	"github.com/vcmalloc/vcmalloc/transfer"
 )
@@ -23,6 +24,29 @@ func TestSpearmanRanksWithTies(t *testing.T) {
 func TestBlockHasRoomForTheTiersNumbers(t *testing.T) {
 	assert.Equal(t, centralfreelist.Bands, block.Bands)
 	assert.Equal(t, transfer.MaxDomains, block.MaxDomains)
+	assert.Equal(t, pageheap.MaxNodes, block.MaxNodes)
+}
+
+func TestNodesAreShownWhereThereAreSeveral(t *testing.T) {
+	b := sample(5)
+	b.Nodes = 1
+	b.Node[0] = block.Node{Kernel: 3, CPUs: 4, Mapped: 99}
+	assert.Empty(t, snapshot(t, b).Nodes)
+	b.Nodes = 2
+	b.Node[1] = block.Node{Kernel: 7, CPUs: 4, Mapped: 96 << 20, Spans: 64 << 20, Free: 31 << 20, Empty: 1 << 20, SpansAllocated: 9,
+		Near: 4711, Far: 8, Home: 1234}
+	s := snapshot(t, b)
+	require.Len(t, s.Nodes, 2)
+	assert.Equal(t, 3, s.Nodes[0].ID)
+	assert.Equal(t, Node{ID: 7, CPUs: 4, Mapped: 96 << 20, Spans: 64 << 20, Free: 31 << 20, Unbacked: 1 << 20, SpansAllocated: 9,
+		Near: 4711, Far: 8, Home: 1234}, s.Nodes[1])
+	var out bytes.Buffer
+	require.NoError(t, WriteText(&out, &Process{PID: 5, Snapshot: s}))
+	for _, want := range []string{"NUMA node", "96 MiB", "4711", "1234"} {
+		assert.Contains(t, out.String(), want)
+	}
+	b.Nodes = block.MaxNodes + 1
+	assert.ErrorIs(t, header(b), ErrFormat)
 }
 
 func TestBandsDomainsAndCrossingsAreShown(t *testing.T) {

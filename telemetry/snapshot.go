@@ -22,6 +22,9 @@ type Snapshot struct {
 	// Domains are the sets of CPUs that share a last-level cache; one where all do, or nothing is known yet.
 	Domains []Domain `json:"domains"`
 
+	// Nodes are the page heaps of NUMA nodes; none where the process uses one node only.
+	Nodes []Node `json:"numa_nodes,omitempty"`
+
 	started, updated int64 // nanoseconds of the monotonic clock: exact, to tell one heap from another
 }
 
@@ -143,6 +146,24 @@ type Domain struct {
 	// Counted since the heap was made: objects.
 	Hits   uint64 `json:"hits"`
 	Misses uint64 `json:"misses"`
+}
+
+// Node is the page heap of a NUMA node. Mapped is the sum of the three that follow it.
+type Node struct {
+	ID   int `json:"id"` // as the kernel numbers it
+	CPUs int `json:"cpus"`
+
+	Mapped   uint64 `json:"mapped_bytes"`   // its part of the heap's
+	Spans    uint64 `json:"span_bytes"`     // in spans: objects in use and free, and larger ones
+	Free     uint64 `json:"free_bytes"`     // free in its page heap, with memory
+	Unbacked uint64 `json:"unbacked_bytes"` // free there, without
+
+	// Counted since the heap was made; objects: those that transfer caches and spans handed to the node's own CPUs,
+	// to others that had no memory of their own left, and those freed on other nodes' CPUs that came back.
+	SpansAllocated uint64 `json:"spans_allocated"`
+	Near           uint64 `json:"near_objects"`
+	Far            uint64 `json:"far_objects"`
+	Home           uint64 `json:"returned_objects"`
 }
 
 // Part is one of the places the heap's memory is in.

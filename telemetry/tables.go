@@ -72,6 +72,16 @@ func domainTable(domains []Domain) table.Writer {
 	return t
 }
 
+func nodeTable(nodes []Node) table.Writer {
+	t := newTable("NUMA node", "CPUs", "mapped", "spans", "free", "no memory", "objects", "to others", "back from others")
+	for i := range nodes {
+		n := &nodes[i]
+		t.AppendRow(table.Row{n.ID, n.CPUs, humanize.IBytes(n.Mapped), humanize.IBytes(n.Spans), humanize.IBytes(n.Free),
+			humanize.IBytes(n.Unbacked), n.Near, n.Far, n.Home})
+	}
+	return t
+}
+
 func bandTable(bands []Band) table.Writer {
 	t := newTable("live", "seen", "returned", "rate")
 	for _, b := range bands {

@@ -42,6 +42,10 @@ func WriteText(w io.Writer, p *Process) error {
 			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare(), humanize.Comma(int64(t.Carried)))
 		out.table(domainTable(s.Domains))
 	}
+	if len(s.Nodes) > 1 {
+		out.printf("\n")
+		out.table(nodeTable(s.Nodes))
+	}
 	if all := s.ReturnBands(); len(all) > 0 {
 		out.printf("\nspans by live objects: how many of those seen were returned within a second\n\n")
 		out.table(bandTable(all))

@@ -9,6 +9,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/internal/vm"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 	"github.com/vcmalloc/vcmalloc/percpu"
 	"github.com/vcmalloc/vcmalloc/telemetry/block"
 	"github.com/vcmalloc/vcmalloc/transfer"
@@ -130,7 +131,33 @@ func (h *Heap) publish(now int64) {
 			to.Open = 1
 		}
 	}
+	h.publishNodes(b)
 	atomic.AddUint64(&b.Sequence, 1)
+}
+
+func (h *Heap) publishNodes(b *block.Block) {
+	b.Nodes = h.Front.Transfer.Nodes()
+	if b.Nodes < 2 {
+		return // the totals tell all
+	}
+	for i := range min(b.Nodes, block.MaxNodes) {
+		h.publishNode(i, &b.Node[i%block.MaxNodes])
+	}
+}
+
+func (h *Heap) publishNode(i uint32, to *block.Node) {
+	var k transfer.NodeStats
+	h.Front.Transfer.NodeStats(i, &k)
+	to.Kernel, to.CPUs, to.Near, to.Far, to.Home = k.Kernel, k.CPUs, k.Near, k.Far, k.Home
+	h.publishNodePages(i, to)
+}
+
+// publishNodePages is the rest of publishNode, so that the two structs are not on the stack at once.
+func (h *Heap) publishNodePages(i uint32, to *block.Node) {
+	var p pageheap.Stats
+	h.pages().Node(i).NodeStats(&p)
+	to.Mapped, to.Spans, to.SpansAllocated = uint64(p.Mapped), uint64(p.Small+p.Large), p.SpansAllocated
+	to.Free, to.Empty = uint64(p.FillerFree+p.RegionFree+p.Cache), uint64(p.FillerReleased+p.Unbacked)
 }
 
 func (h *Heap) publishTotals(t *block.Totals) {

@@ -5,6 +5,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/percpu"
+	"github.com/vcmalloc/vcmalloc/telemetry/block"
 )
 
 // Report writes the statistics as text for people; nothing when a fork takes too long.
@@ -50,6 +51,7 @@ func (h *Heap) report(t *sys.Text) {
 		t.Str("last-level cache domains: ").Dec(uint64(n), 0).Str("; reused across them ").Dec(s.Crossed, 0).Str(" of ").
 			Dec(s.Reused, 0).Str(" objects\n")
 	}
+	h.reportNodes(t)
 	h.reportClasses(t)
 	h.reportCPUs(t)
 	t.Str("---------------------------------------------------------\n")
@@ -61,6 +63,20 @@ func row(t *sys.Text, bytes units.Bytes, what string, objects uint64) {
 		t.Str(", ").Dec(objects, 0)
 	}
 	t.Str("\n")
+}
+
+func (h *Heap) reportNodes(t *sys.Text) {
+	n := h.Front.Transfer.Nodes()
+	if n < 2 {
+		return
+	}
+	t.Str("NUMA node  CPUs      mapped       spans        free     objects  to others   back from others\n")
+	for i := range n {
+		var k block.Node
+		h.publishNode(i, &k)
+		t.Dec(uint64(k.Kernel), 9).Dec(uint64(k.CPUs), 6).MiB(k.Mapped, 8).Str(" MiB").MiB(k.Spans, 8).Str(" MiB").
+			MiB(k.Free, 8).Str(" MiB").Dec(k.Near, 12).Dec(k.Far, 11).Dec(k.Home, 19).Str("\n")
+	}
 }
 
 func (h *Heap) reportClasses(t *sys.Text) {

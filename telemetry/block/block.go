@@ -12,16 +12,17 @@ package block
 // Identification. The file of process N in the directory is named vcmalloc.N.
 const (
 	Magic   = 0x6b636f6c_424d4356 // "VCMBlock", little-endian
-	Version = 2
+	Version = 3
 
 	MaxClasses = 96
 	MaxVCPUs   = 512 // rows; vCPUs beyond are counted in the totals only
 	MaxDomains = 64
+	MaxNodes   = 16
 	Bands      = 11
 )
 
 // Block is the whole: four header lines, the totals, rows of size classes, vCPUs,
-// last-level cache domains, and of size classes again. Sizes in bytes.
+// last-level cache domains, size classes again, and NUMA nodes. Sizes in bytes.
 type Block struct {
 	Magic    uint64
 	Version  uint32
@@ -33,13 +34,14 @@ type Block struct {
 	Classes  uint32
 	VCPUs    uint32
 	Domains  uint32 // 1 where all CPUs share a last-level cache, or it is not known yet
-	_        [4]byte
+	Nodes    uint32 // NUMA nodes with page heaps of their own; 1 where the process uses but one
 
 	Total  Totals
 	Class  [MaxClasses]Class
 	PerCPU [MaxVCPUs]VCPU
 	Domain [MaxDomains]Domain
 	Return [MaxClasses]Returns
+	Node   [MaxNodes]Node
 }
 
 // Totals: Mapped is the sum of the ten that follow it, to the byte, when the process is quiescent.
@@ -107,6 +109,18 @@ type Domain struct {
 	Bytes        uint64 // of free objects in them
 	Hits, Misses uint64 // objects
 	_            [16]byte
+}
+
+// Node is the page heap of one NUMA node, where the process uses several. Mapped is the sum of the three that follow it.
+type Node struct {
+	Kernel, CPUs       uint32 // the kernel's number of it; CPUs online when the topology was read
+	Mapped             uint64 // its part of Totals.Mapped
+	Spans, Free, Empty uint64 // bytes in spans; free with memory; free without
+	SpansAllocated     uint64
+	Near               uint64 // objects that the middle tiers handed to its own CPUs
+	Far                uint64 // and to others, whose own nodes had no memory
+	Home               uint64 // objects freed on other nodes' CPUs that came back
+	_                  [3]uint64
 }
 
 // Returns says how often spans of a size class are returned to the page heap, by their live objects: band b is

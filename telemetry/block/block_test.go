@@ -21,6 +21,7 @@ func layout() (lines []string) {
 	add("MaxClasses=%d MaxVCPUs=%d", MaxClasses, MaxVCPUs)
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[Block](), reflect.TypeFor[Totals](), reflect.TypeFor[Class](), reflect.TypeFor[VCPU](),
+		reflect.TypeFor[Domain](), reflect.TypeFor[Returns](), reflect.TypeFor[Node](),
 	} {
 		add("%s size=%d", t.Name(), t.Size())
 		for i := range t.NumField() {
