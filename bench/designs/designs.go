@@ -47,9 +47,9 @@ func Suites(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 // that are all about memory. The others run where --only names them, or a design.
 var inBrief = []string{"synthetic fleet", "redis, mixed", "pipeline", "key-value", "time series"}
 
-// more is how much larger than usual quick inputs are where few designs are compared: the library renews what it tells
+// more is how much larger than usual quick inputs are where one design is compared: the library renews what it tells
 // of itself once a second, and a run's start, where its heap is small and everything new, weighs less.
-const more = 4
+const more = 2
 
 func suite(ctx context.Context, l *lab.Lab, group []*Design, compared int) (runner.Suite, error) {
 	s := runner.Suite{
@@ -161,7 +161,7 @@ func plan(l *lab.Lab, compared int) *runner.Plan {
 	case l.Size == lab.Tiny:
 		p.Rounds, p.MinRounds = 1, 1
 	case compared == 1:
-		p.Rounds, p.Budget = 12, 24*time.Second
+		p.Rounds, p.Warmup, p.Budget = 12, 1, 28*time.Second
 	}
 	return p
 }

@@ -30,10 +30,14 @@ var vcpuColumns = []Column{{"per-CPU capacity, MiB", beforeAfter("per-CPU capaci
 // s; and with that every 0.5 s, so that a day has 30 of these and not 6.
 func longLoads(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
 	long := lab.Pick(l.Size, 40000000, 7500000, 5000)
-	return []runner.Case{
+	out := []runner.Case{
 		work.KeyValue(l, "diurnal, long", "day", long), work.KeyValue(l, "bursts, long", "bursts", long),
 		ticking(work.KeyValue(l, "diurnal, fast ticks", "day", long/2)), ticking(work.KeyValue(l, "bursts, fast ticks", "bursts", long/2)),
-	}, nil
+	}
+	for i := range out {
+		out[i].NoWarmup = true // the start is a small part of it
+	}
+	return out, nil
 }
 
 // ticking has both sides do their background work ten times as often. It is for who names it.

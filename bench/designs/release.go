@@ -18,11 +18,15 @@ var release = Design{
 	OnlyOwn: true,
 	Cases: func(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
 		n := lab.Pick(l.Size, 6000000, 1500000, 5000)
-		return []runner.Case{
+		out := []runner.Case{
 			work.Sessions(l, "steady load", n/2, 0),
 			work.Sessions(l, "load swings often", n, n/10),
 			work.Sessions(l, "load swings slowly", n, n/2),
-		}, nil
+		}
+		for i := range out {
+			out[i].NoWarmup = true
+		}
+		return out, nil
 	},
 }
 

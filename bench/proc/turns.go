@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"math"
 	"syscall"
 	"time"
 
@@ -25,12 +26,16 @@ func (t *Turns) Ran(from, to int64) (sum int64) {
 }
 
 // RunInTurns starts all commands, and until they have ended lets each run for a turn while the others are stopped
-// (SIGSTOP). Of each it is its own process that is stopped, not others that it starts. The rest is as Run.
+// (SIGSTOP). Of each it is its own process that is stopped, not others that it starts. Where a command has Sample its
+// memory is looked at after each of its turns, when nothing moves, and the looks' times are those it had run. The rest
+// is as Run.
 func (l *Launcher) RunInTurns(ctx context.Context, turn time.Duration, commands []Command) []Turns {
 	out := make([]Turns, len(commands))
 	running := make([]*Process, len(commands))
+	looks := make([][]Look, len(commands))
 	left := 0
 	for i, c := range commands {
+		c.Sample = 0
 		out[i].from = append(out[i].from, monotonic())
 		p, err := l.Start(ctx, c)
 		if err != nil {
@@ -54,8 +59,16 @@ func (l *Launcher) RunInTurns(ctx context.Context, turn time.Duration, commands 
 				_ = p.Signal(syscall.SIGSTOP)
 			}
 			out[i].to = append(out[i].to, monotonic())
+			if c := &commands[i]; c.Sample > 0 && !ended {
+				if l, err := look(p.PID, c.Tree); err == nil && l.RSS > 0 {
+					l.At = time.Duration(out[i].Ran(0, math.MaxInt64))
+					looks[i] = append(looks[i], l)
+				}
+			}
 			if ended || ctx.Err() != nil { // then they are killed
-				out[i].Result, out[i].Err = p.Wait()
+				if out[i].Result, out[i].Err = p.Wait(); out[i].Err == nil && commands[i].Sample > 0 {
+					out[i].Result.Memory = summarise(looks[i])
+				}
 				running[i] = nil
 				left--
 			}

@@ -11,13 +11,15 @@ import (
 
 func TestOneRunsAtATime(t *testing.T) {
 	l := launcher(t)
-	count := Command{Argv: []string{"sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo $i"}}
+	count := Command{Argv: []string{"sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo $i"}, Sample: time.Second}
 	out := l.RunInTurns(context.Background(), 10*time.Millisecond, []Command{count, {Argv: []string{"false"}}, count, {Argv: []string{"/nowhere"}}})
 	require.Len(t, out, 4)
 	for _, i := range []int{0, 2} {
 		require.NoError(t, out[i].Err)
 		assert.Equal(t, "200000\n", string(out[i].Result.Stdout))
 		assert.Greater(t, len(out[i].from), 2, "it took several turns")
+		assert.Len(t, out[i].Result.Memory.Looks, len(out[i].from)-2, "after each but the one it started in and the last")
+		assert.Positive(t, out[i].Result.Memory.AvgRSS)
 		assert.InDelta(t, (out[i].Result.User + out[i].Result.System).Seconds(), time.Duration(out[i].Ran(0, 1<<62)).Seconds(), 5)
 	}
 	assert.Error(t, out[1].Err)
