@@ -4,9 +4,11 @@
 // # A cache
 //
 // Per size class there is a flat LIFO array of object addresses under a lock. A full array passes objects
-// down, an empty one asks below. Capacity is counted in objects and moves in batches between classes towards
-// those that miss (Rebalance); objects that nobody took since the last visit are given back (Plunder), so
-// that a class whose load has gone holds nothing.
+// down, an empty one asks below. Capacity is counted in objects. Each class has a little of its own (sharedSizes); more
+// it takes from one budget in bytes, a few percent of the heap (budget.go), when it is found empty and full in turn:
+// that proves that a larger array would have kept the objects. A stream that only comes or only goes proves nothing, gets
+// nothing, and so strands nothing. What a class did not need for a second it loses, objects and capacity
+// (Plunder); while the budget is spent, capacity moves towards the classes that want it (Rebalance).
 //
 // # Domains (paper section 5.4.2)
 //
@@ -22,10 +24,10 @@
 // when its domain is first used beside another, plundered every second, and emptied when the domain has done
 // nothing for some visits. With Legacy set there are the shared caches only.
 //
-// A shard's classes begin without capacity. One that is found empty and full in turn has shown that its domain
-// itself can use what it frees, and gets room for it; a class that only comes (consumers that free) or only
-// goes (producers that allocate) keeps none, so that whole batches pass by to where they are wanted and nothing
-// strands. What a class did not need for a second it loses.
+// A shard's classes begin without capacity, and get it by the same proof: that the domain itself can use what it
+// frees. A class that only comes (consumers that free) or only goes (producers that allocate) keeps none, so that
+// whole batches pass by to where they are wanted. The budget is the same too, so a heap does not cache more for having
+// several domains; half of it is kept for shards.
 //
 // On a machine with several domains each object in the shared caches carries the domain that freed it, a byte
 // beside the slot, and a span that of its last free: so the statistics can tell how many objects were handed
@@ -42,9 +44,9 @@
 // that has no memory left. So what lies here, in a central list or a page heap is of one node; what lies in a per-CPU cache
 // may be of any: the fast paths know nothing of nodes. With OneNode set, and on one node, all this is a branch.
 //
-// Invariants, whenever a cache's lock is free: the shared caches of a node hold its objects only; 0 <= used <= capacity <= maximum; low <= used. The bytes of
-// capacity of the shared caches are constant, and those of a shard only grow, with the heap; those that no class
-// has at the moment included.
+// Invariants, whenever a cache's lock is free: the shared caches of a node hold its objects only;
+// 0 <= used <= capacity <= maximum; low <= used. The bytes of capacity that classes of all groups have beyond their
+// least, and those that the budget has left, are the budget's total, which only grows, with the heap.
 //
 // Lock order: a cache's lock is never held while calling the tier below, shards included. The locks of the
 // domains' and of the nodes' states come before the page heap's and are held with no other.

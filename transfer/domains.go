@@ -24,27 +24,17 @@ const (
 	idleVisits = 5
 )
 
-// shardBytes is what a domain's caches may hold in all in a small heap; in a large one all domains together may hold a
-// thousandth of it, which is the cost that the paper reports. Classes have none of it at first; they take it as they
-// prove that they can use it, and lose it when they do not (group.stretch, group.relax): most processes need a few
-// batches of a few classes, and every byte here is memory that another domain can't have.
-const (
-	shardBytes    = 512 << 10
-	shardFraction = 1000
-)
-
 // shardSizes: an array may grow as large as a shared one.
 func shardSizes() sizes {
 	z := sharedSizes()
-	z.initial = 0
+	z.batches = 0
 	return z
 }
 
 // shard is the caches of one domain; its slots follow it in memory.
 type shard struct {
 	group
-	bytes uint64 // of capacity, spare ones included
-	idle  uint32 // visits without traffic
+	idle uint32 // visits without traffic
 }
 
 const shardHeader = (unsafe.Sizeof(shard{}) + 63) &^ 63
@@ -161,8 +151,7 @@ func (t *Tier) open(d uint32) bool {
 		if !t.Central.Pages.MapMetadata(uintptr(unsafe.Pointer(s)), k.stride) {
 			atomic.StoreUint32(state, refused)
 		} else {
-			s.init(shardSizes(), uintptr(unsafe.Pointer(s))+shardHeader, shardBytes)
-			s.bytes = shardBytes
+			s.init(shardSizes(), uintptr(unsafe.Pointer(s))+shardHeader)
 			s.domain = d
 		}
 	}
@@ -172,6 +161,7 @@ func (t *Tier) open(d uint32) bool {
 	s.idle = 0
 	atomic.StoreUint32(state, open)
 	atomic.AddUint32(&k.opened, 1)
+	atomic.StoreUint32(&t.budget.divided, 1)
 	return true
 }
 
@@ -187,15 +177,18 @@ func (t *Tier) close(d uint32) {
 			atomic.StoreUint32(&k.lone, i+1)
 			atomic.StoreUint32(&k.state[i], closed)
 			atomic.StoreUint32(&k.opened, 0)
+			atomic.StoreUint32(&t.budget.divided, 0)
 		}
 	}
 	k.mu.Unlock()
 }
 
-// Visit gives back what the shards did not need since the last call, and empties those of domains that the process
-// has left. To be called about once a second, by one thread at a time.
-func (t *Tier) Visit() {
-	share := uint64(t.Central.Pages.Grown()) / shardFraction / uint64(max(atomic.LoadUint32(&t.domains.opened), 1))
+// Plunder gives back the objects that no cache needed since the last call, with the capacity for them, and empties the
+// shards of domains that the process has left. To be called about once a second, by one thread at a time.
+func (t *Tier) Plunder() {
+	for i := range t.sharedGroups() {
+		t.plunder(t.sharedOf(i))
+	}
 	for d := uint32(0); d < atomic.LoadUint32(&t.domains.n); d++ {
 		s := t.mapped(d)
 		if s == nil {
@@ -203,14 +196,10 @@ func (t *Tier) Visit() {
 		}
 		if atomic.LoadUint32(&t.domains.state[d%MaxDomains]) == closed {
 			t.drain(&s.group)
-			t.visit(&s.group)
+			t.plunder(&s.group)
 			continue
 		}
-		if more := share - min(share, s.bytes); more > 0 {
-			s.bytes += more
-			atomic.AddUint64(&s.spare, more)
-		}
-		if t.visit(&s.group) {
+		if t.plunder(&s.group) {
 			s.idle = 0
 		} else if s.idle++; s.idle >= idleVisits {
 			t.close(d + 1)
@@ -218,11 +207,10 @@ func (t *Tier) Visit() {
 	}
 }
 
-// visit takes back the objects and the capacity that a shard did not need since the last visit, and reports whether
-// anybody came.
-func (t *Tier) visit(g *group) (busy bool) {
+// plunder is Plunder of one group, and reports whether anybody came since the last.
+func (t *Tier) plunder(g *group) (busy bool) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		n, came := g.relax(c)
+		n, came := g.relax(c, &t.budget)
 		busy = busy || came
 		t.giveBack(g, c, n)
 	}

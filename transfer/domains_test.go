@@ -94,7 +94,7 @@ func TestAShardOpensWhenASecondDomainIsUsedAndClosesWhenOneIsLeft(t *testing.T) 
 	var held [sizeclass.NumClasses]int
 	for range 2 * idleVisits { // domain 1 goes on
 		held[c] += len(removeOn(t, k, 2, c, 1))
-		k.Visit()
+		k.Plunder()
 	}
 	require.Zero(t, opened(k), "the domain that remained needs no shard")
 	check(t, k, &held)
@@ -162,7 +162,7 @@ func TestADomainWithoutMemoryForAShardIsServedByTheSharedCaches(t *testing.T) {
 	require.EqualValues(t, 64, k.shared.caches[10].used)
 	var held [sizeclass.NumClasses]int
 	held[10] = 2 * 64 // useBoth's
-	k.Visit()
+	k.Plunder()
 	check(t, k, &held)
 }
 
@@ -213,7 +213,7 @@ func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 			c := classes[r.IntN(len(classes))]
 			if i%1000 == 0 && i > 0 {
 				for range r.IntN(2 * idleVisits) {
-					k.Visit() // domains are left
+					k.Plunder() // domains are left
 				}
 			}
 			cpu := int32(r.IntN(1 + i/1000%8))
@@ -242,7 +242,7 @@ func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 			case op < 95:
 				k.Plunder()
 			case op < 97:
-				k.Visit()
+				k.Plunder()
 			case op < 99:
 				k.Rebalance()
 			default:
@@ -279,7 +279,7 @@ func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
 		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 		simcpu.Set(int32(r.IntN(8)))
 		var buf [centralfreelist.MaxBatch]uintptr
-		if r.IntN(5) < 3 {
+		if r.IntN(5) < 4 {
 			n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
 			if n == 0 {
 				refusals++
@@ -290,7 +290,7 @@ func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
 			out[c] = append(out[c], buf[:n]...)
 			continue
 		}
-		n := copy(buf[:], out[c])
+		n := copy(buf[:1+r.IntN(len(buf))], out[c])
 		out[c] = out[c][n:]
 		require.Zero(t, k.Insert(c, buf[:n]))
 	}
@@ -356,7 +356,7 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 					t.Errorf("%#x refused", bad)
 				}
 				if g == 0 && i%16 == 0 {
-					k.Visit()
+					k.Plunder()
 					k.Rebalance()
 				}
 			}
@@ -375,14 +375,6 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 	check(t, k, &held)
 	k.Drain()
 	require.Zero(t, outstanding(k, c))
-}
-
-// shardCapacity is the bytes of capacity of a shard's classes, and those that none has.
-func shardCapacity(s *shard) (given, spare uint64) {
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		given += uint64(s.caches[c].capacity) * uint64(sizeclass.Size(c))
-	}
-	return given, s.spare
 }
 
 func TestAShardKeepsOnlyWhatComesAndGoes(t *testing.T) {
@@ -410,8 +402,7 @@ func TestAShardKeepsOnlyWhatComesAndGoes(t *testing.T) {
 	after := stats(k, both)
 	require.EqualValues(t, 1000, after.Reused-before.Reused)
 	require.Equal(t, before.Crossed, after.Crossed)
-	given, spare := shardCapacity(s)
-	require.EqualValues(t, s.bytes, given+spare)
+	balanced(t, k)
 }
 
 func TestCapacityOfAShardReturnsWhenNobodyComes(t *testing.T) {
@@ -426,20 +417,20 @@ func TestCapacityOfAShardReturnsWhenNobodyComes(t *testing.T) {
 		insertOn(t, k, 0, c, removeOn(t, k, 0, c, n))
 		switch r.IntN(40) {
 		case 0:
-			k.Visit()
+			k.Plunder()
 		case 1:
 			k.Rebalance()
 		}
-		given, spare := shardCapacity(s)
-		require.EqualValues(t, s.bytes, given+spare)
-		require.LessOrEqual(t, s.bytes, uint64(max(shardBytes, k.Central.Pages.Grown()/shardFraction)))
+		balanced(t, k)
 	}
 	for range 3 {
 		removeOn(t, k, 0, 1, 1) // the domain is in use, its classes are not
-		k.Visit()
+		k.Plunder()
 	}
-	given, _ := shardCapacity(s)
-	require.LessOrEqual(t, given, uint64(s.caches[1].capacity)*uint64(sizeclass.Size(1)))
+	for c := units.ClassID(2); c < sizeclass.NumClasses; c++ {
+		require.Zero(t, s.caches[c].capacity)
+		require.Equal(t, k.shared.sizes.least(c), k.shared.caches[c].capacity)
+	}
 	var held [sizeclass.NumClasses]int
 	held[1] = int(outstanding(k, 1)) - int(stats(k, 1).Used)
 	check(t, k, &held)

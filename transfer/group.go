@@ -20,8 +20,9 @@ type cache struct {
 	wanted   uint32 // objects that more capacity would have kept here, since the last Rebalance
 	misses   uint64 // objects that had to come from or go to the tier below
 	hits     uint64 // objects moved here
-	dry      uint32 // of a shard: somebody has found it empty since it was last found full
-	_        [12]byte
+	dry      uint32 // somebody has found it empty since it was last found full
+	moved    uint32 // hits and misses at the last Plunder, modulo 2^32
+	_        [8]byte
 }
 
 // count is what is counted besides where there are several domains, under the cache's lock. Apart from it, because a
@@ -29,8 +30,7 @@ type cache struct {
 type count struct {
 	reused  uint64 // objects handed out of which is known who freed them
 	crossed uint64 // and that another domain freed
-	moved   uint64 // of a shard: hits and misses at the last visit
-	_       [40]byte
+	_       [48]byte
 }
 
 // group is the caches of all classes in one place: the shared ones, or those of a domain.
@@ -41,11 +41,12 @@ type group struct {
 	tags   uintptr // address of a byte for each slot, the domain that freed what it holds; 0: there are none
 	domain uint32  // whose CPUs alone are served; none for the shared caches
 	node   uint32  // number of the page heap that all objects are of; shards may hold others' too
-	spare  uint64  // bytes of capacity that no class has; atomic
+	sizes  sizes
 }
 
-// sizes of a group's arrays, in batches, and in bytes of objects: the least of it counts, but one batch.
-type sizes struct{ initial, most, bytes uint32 }
+// sizes of a group's arrays, in batches and in bytes of objects: the least of it counts. The greatest is no less than
+// a batch.
+type sizes struct{ batches, bytes, mostBatches, mostBytes uint32 }
 
 // lineSlots is how many slots fill a cache line: classes do not share one.
 const lineSlots = 8
@@ -54,7 +55,14 @@ const lineSlots = 8
 func (z sizes) maximum(c units.ClassID) uint32 {
 	k := sizeclass.Of(c)
 	batch := uint32(k.Batch)
-	return min(z.most*batch, max(batch, z.bytes/(k.Size*batch)*batch))
+	return min(z.mostBatches*batch, max(batch, z.mostBytes/(k.Size*batch)*batch))
+}
+
+// least is the capacity of class c that no other class can have: what an array begins with.
+func (z sizes) least(c units.ClassID) uint32 {
+	k := sizeclass.Of(c)
+	batch := uint32(k.Batch)
+	return min(z.batches, z.bytes/(k.Size*batch)) * batch
 }
 
 // total is how many slots a group of such sizes has.
@@ -65,16 +73,16 @@ func (z sizes) total() (n uint32) {
 	return n
 }
 
-// init makes empty arrays. slots is the address of z.total() of them; spare are bytes of capacity no class has yet.
-func (g *group) init(z sizes, slots uintptr, spare uint64) {
+// init makes empty arrays. slots is the address of z.total() of them.
+func (g *group) init(z sizes, slots uintptr) {
 	n := uint32(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		most := z.maximum(c)
-		g.caches[c] = cache{first: n, max: most, capacity: min(z.initial*uint32(sizeclass.Of(c).Batch), most)}
+		g.caches[c] = cache{first: n, max: most, capacity: z.least(c)}
 		n += (most + lineSlots - 1) &^ (lineSlots - 1)
 	}
 	g.slots = slots
-	g.spare = spare
+	g.sizes = z
 }
 
 // at is n slots from index i on.
@@ -89,18 +97,15 @@ func (g *group) tagsAt(i, n uint32) []uint8 {
 
 func (g *group) tagged() bool { return atomic.LoadUintptr(&g.tags) != 0 }
 
-// put takes in as many of the objects, freed by domain from, as there is room for, and returns how many.
-func (g *group) put(c units.ClassID, objects []uintptr, from uint32) uint32 {
+// put takes in as many of the objects, freed by domain from, as there is room for, and returns how many. b pays for
+// more room.
+func (g *group) put(c units.ClassID, objects []uintptr, from uint32, b *budget) uint32 {
 	k := &g.caches[c]
 	k.mu.Lock()
 	n := min(uint32(len(objects)), k.capacity-k.used)
-	if over := uint32(len(objects)) - n; over > 0 {
-		if g.domain == none {
-			k.wanted += over
-		} else if k.dry != 0 {
-			k.dry = 0
-			n += min(g.stretch(k, c, over), over)
-		}
+	if over := uint32(len(objects)) - n; over > 0 && k.dry != 0 {
+		k.dry = 0
+		n += min(g.stretch(k, c, over, b), over)
 	}
 	copy(g.at(k.first+k.used, n), objects)
 	if g.tagged() {
@@ -128,9 +133,6 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	if got == 0 {
 		k.misses += uint64(n)
 		k.dry = 1
-		if g.domain == none {
-			k.wanted += uint32(n)
-		}
 	}
 	switch {
 	case g.domain != none:
@@ -149,39 +151,39 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	return int(got)
 }
 
-// stretch doubles the capacity of a shard's class, or raises it by over if that is more, as far as bytes are left,
-// and returns by how much. That an array is found empty and full in turn proves that a larger one would have
-// kept the objects; a stream that only comes, or only goes, gets nothing, and so strands nothing. Preconditions:
-// the class's lock is held.
-func (g *group) stretch(k *cache, c units.ClassID, over uint32) uint32 {
+// stretch doubles the capacity of a class, or raises it by over if that is more, as far as the budget allows, and
+// returns by how much. That an array is found empty and full in turn proves that a larger one would have kept the
+// objects; a stream that only comes, or only goes, gets nothing, and so strands nothing. Preconditions: the class's
+// lock is held.
+func (g *group) stretch(k *cache, c units.ClassID, over uint32, b *budget) uint32 {
 	size := uint64(sizeclass.Size(c))
-	n := uint32(min(uint64(max(k.capacity, over)), uint64(k.max-k.capacity), atomic.LoadUint64(&g.spare)/size))
-	if n == 0 || !g.pay(uint64(n)*size) {
+	n := min(max(k.capacity, over), k.max-k.capacity)
+	n = uint32(b.take(uint64(n)*size, size, g.domain == none) / size)
+	if n == 0 {
 		k.wanted += over
-		return 0
 	}
 	k.capacity += n
 	return n
 }
 
-// relax takes capacity from a shard's class that it did not need since the last visit: as much as lay there unused, and
-// all of it when nobody came. It returns how many objects are to leave.
-func (g *group) relax(c units.ClassID) (n uint32, busy bool) {
+// relax takes capacity from a class that it did not need since the last call: as much as lay there unused, and all but
+// the least when nobody came. It returns how many objects are to leave.
+func (g *group) relax(c units.ClassID, b *budget) (n uint32, busy bool) {
 	k := &g.caches[c]
 	k.mu.Lock()
-	moved := &g.counts[c].moved
-	n, busy = k.low, k.hits+k.misses != *moved
-	*moved = k.hits + k.misses
+	moved := uint32(k.hits + k.misses)
+	n, busy = k.low, moved != k.moved
+	k.moved = moved
 	cut := n
 	if !busy {
 		n, cut, k.dry = k.used, k.capacity, 0
 	}
 	// The objects leave after this; until then used may exceed nothing: capacity stays above it.
-	cut = min(cut, k.capacity-k.used)
+	cut = min(cut, k.capacity-max(k.used, g.sizes.least(c)))
 	k.capacity -= cut
 	k.low = k.used
 	k.mu.Unlock()
-	atomic.AddUint64(&g.spare, uint64(cut)*uint64(sizeclass.Size(c)))
+	b.give(uint64(cut) * uint64(sizeclass.Size(c)))
 	return n, busy
 }
 
@@ -213,16 +215,6 @@ func (g *group) pop(k *cache, out []uintptr, n uint32) (got, from uint32) {
 	return got, from
 }
 
-// unneeded is how many objects of class c nobody took since the last call.
-func (g *group) unneeded(c units.ClassID) uint32 {
-	k := &g.caches[c]
-	k.mu.Lock()
-	n := k.low
-	k.low = k.used
-	k.mu.Unlock()
-	return n
-}
-
 // extremes finds the class with most misses that can grow and the one with least that can shrink, of several
 // the largest, which frees most bytes; 0 for none.
 func (g *group) extremes() (grow, shrink units.ClassID) {
@@ -234,7 +226,7 @@ func (g *group) extremes() (grow, shrink units.ClassID) {
 		if n > most && k.capacity < k.max {
 			most, grow = n, c
 		}
-		if batch := uint32(sizeclass.Of(c).Batch); n <= least && k.capacity > batch {
+		if n <= least && k.capacity > g.sizes.least(c) {
 			least, shrink = n, c
 		}
 		k.mu.Unlock()
@@ -245,26 +237,19 @@ func (g *group) extremes() (grow, shrink units.ClassID) {
 	return grow, shrink
 }
 
-// grow raises the capacity of class c by up to a batch, as the spare bytes allow, and returns by how much.
-func (g *group) grow(c units.ClassID) uint32 {
+// grow raises the capacity of class c by up to a batch, as the budget allows, and returns by how much.
+func (g *group) grow(c units.ClassID, b *budget) uint32 {
 	k, info := &g.caches[c], sizeclass.Of(c)
+	size := uint64(info.Size)
 	k.mu.Lock()
-	n := uint32(min(uint64(k.max-k.capacity), uint64(info.Batch), atomic.LoadUint64(&g.spare)/uint64(info.Size)))
-	if n > 0 && !g.pay(uint64(n)*uint64(info.Size)) {
-		n = 0
-	}
+	n := min(k.max-k.capacity, uint32(info.Batch))
+	n = uint32(b.take(uint64(n)*size, size, g.domain == none) / size)
 	k.capacity += n
 	if n > 0 {
 		k.wanted = 0 // it had its turn
 	}
 	k.mu.Unlock()
 	return n
-}
-
-// pay takes bytes of capacity; false if there are not so many.
-func (g *group) pay(bytes uint64) bool {
-	spare := atomic.LoadUint64(&g.spare)
-	return spare >= bytes && atomic.CompareAndSwapUint64(&g.spare, spare, spare-bytes)
 }
 
 // settle begins a new interval of misses.

@@ -132,7 +132,7 @@ func (t *Tier) addNode(kernel uint32) uint32 {
 // initShared makes the shared caches of a node, whose slots begin at an address, their tags behind them.
 func (t *Tier) initShared(g *group, slots uintptr, node uint32) {
 	z := sharedSizes()
-	g.init(z, slots, 0)
+	g.init(z, slots)
 	g.node = node
 	if atomic.LoadUintptr(&t.shared.tags) != 0 {
 		g.tags = slots + uintptr(z.total())*8
@@ -161,7 +161,7 @@ func (t *Tier) insertApart(at place, c units.ClassID, objects []uintptr) (bad ui
 			atomic.AddUint64(&t.nodes.counts[node].home, uint64(n))
 		} else if at.domain != none {
 			if s := t.shardFor(at.domain); s != nil {
-				part = part[s.put(c, part, at.domain):]
+				part = part[s.put(c, part, at.domain, &t.budget):]
 			}
 		}
 		if len(part) > 0 {

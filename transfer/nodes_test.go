@@ -198,7 +198,7 @@ func TestANodeWithoutMemoryIsServedByTheOthers(t *testing.T) {
 		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 		simcpu.Set(int32(r.IntN(8)))
 		var buf [centralfreelist.MaxBatch]uintptr
-		if r.IntN(5) < 3 {
+		if r.IntN(5) < 4 {
 			n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
 			if n == 0 {
 				refusals++
@@ -214,7 +214,7 @@ func TestANodeWithoutMemoryIsServedByTheOthers(t *testing.T) {
 			out[c] = append(out[c], buf[:n]...)
 			continue
 		}
-		n := copy(buf[:], out[c])
+		n := copy(buf[:1+r.IntN(len(buf))], out[c])
 		out[c] = out[c][n:]
 		require.Zero(t, k.Insert(c, buf[:n]))
 	}

@@ -18,7 +18,6 @@ import (
 func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 	r := newRand(t)
 	k := newTier(t)
-	total := capacityBytes(k)
 	var out [sizeclass.NumClasses][]uintptr
 	var held [sizeclass.NumClasses]int
 	live := map[uintptr]bool{}
@@ -54,7 +53,7 @@ func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 				held[c] = len(out[c])
 			}
 			check(t, k, &held)
-			require.Equal(t, total, capacityBytes(k)+k.shared.spare)
+			balanced(t, k)
 		}
 	}
 }
@@ -67,7 +66,6 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	classes := []units.ClassID{1, 10, 39, 75, 87}
-	total := capacityBytes(k)
 	const inHand, inCache = 0x1111, 0x2222
 	pipe := make(chan []uintptr, 64) // from consumers to producers
 	var done atomic.Bool
@@ -129,7 +127,7 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 
 	var held [sizeclass.NumClasses]int
 	check(t, k, &held)
-	require.Equal(t, total, capacityBytes(k)+k.shared.spare)
+	balanced(t, k)
 	k.Drain()
 	check(t, k, &held)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
@@ -159,7 +157,7 @@ func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
 		})
 	}
 	for range long(200) {
-		for q.capacity > sizeclass.Batch(c) {
+		for q.capacity > k.shared.sizes.least(c) {
 			k.shrink(&k.shared, c)
 			if st := stats(k, c); st.Used > st.Capacity {
 				t.Errorf("used %d, capacity %d, maximum %d", st.Used, st.Capacity, st.Max)

@@ -11,14 +11,17 @@ import (
 	"github.com/vcmalloc/vcmalloc/topology"
 )
 
-// sharedSizes: an array starts at 16 batches, may grow to 64, and to no more than 1 MiB of objects, so that a
-// few large classes cannot strand tens of MiB (FACTS.md section 7.1 has the same order of magnitude; `bench`
-// re-measures).
-func sharedSizes() sizes { return sizes{initial: 16, most: 64, bytes: 1 << 20} }
+// sharedSizes: an array starts at 32 KiB of objects in whole batches, at most 16, and may grow to 64 batches or 1 MiB,
+// so that a few large classes cannot strand tens of MiB (FACTS.md section 7.1 has the same order of magnitude for what
+// it may grow to; it starts at 16 batches, with which 12 MiB of an image server's 24 lay here).
+func sharedSizes() sizes {
+	return sizes{batches: 16, bytes: 32 << 10, mostBatches: 64, mostBytes: 1 << 20}
+}
 
 // Tier is the transfer caches of all classes and the central free list below them.
 type Tier struct {
 	shared  group
+	budget  budget
 	slots   vm.Table
 	domains domains
 	apart   uint32 // where a caller runs matters: there are several domains, or several nodes; atomic
@@ -42,7 +45,8 @@ func (t *Tier) Init() bool {
 	if !t.Central.Pages.NewMappedTable(&t.slots, uintptr(z.total())*8) {
 		return false
 	}
-	t.shared.init(z, t.slots.Base(), 0)
+	t.shared.init(z, t.slots.Base())
+	t.budget.raise(t.Central.Pages.Grown())
 	return true
 }
 
@@ -71,7 +75,7 @@ func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 	d := at.domain
 	if d != none {
 		if s := t.shardFor(d); s != nil {
-			objects = objects[s.put(c, objects, d):]
+			objects = objects[s.put(c, objects, d, &t.budget):]
 			if len(objects) == 0 {
 				return 0
 			}
@@ -97,7 +101,8 @@ func (t *Tier) insertShared(c units.ClassID, objects []uintptr, from uint32) (ba
 
 // insertOf is insertShared for objects of one node.
 func (t *Tier) insertOf(node uint32, c units.ClassID, objects []uintptr, from uint32) (bad uintptr) {
-	if rest := objects[t.sharedOf(node).put(c, objects, from):]; len(rest) > 0 {
+	if rest := objects[t.sharedOf(node).put(c, objects, from, &t.budget):]; len(rest) > 0 {
+		t.budget.raise(t.Central.Pages.Grown())
 		return t.Central.InsertOn(node, c, rest, from)
 	}
 	return 0
@@ -122,16 +127,6 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 		return got
 	}
 	return t.Central.RemoveFor(c, out, n, d)
-}
-
-// Plunder gives back the objects of each class that the shared caches did not need since the last call.
-func (t *Tier) Plunder() {
-	for i := range t.sharedGroups() {
-		g := t.sharedOf(i)
-		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-			t.giveBack(g, c, g.unneeded(c))
-		}
-	}
 }
 
 // Drain gives back everything.
@@ -174,7 +169,7 @@ func (t *Tier) pass(g *group, c units.ClassID, objects []uintptr, from uint32) {
 	}
 }
 
-// Rebalance moves capacity from classes that missed least since the last call to those that missed most, a
+// Rebalance moves capacity from classes that wanted least of it since the last call to those that wanted most, a
 // batch at a time, in the shared caches and in each shard. One thread at a time may call it.
 func (t *Tier) Rebalance() {
 	for i := range t.sharedGroups() {
@@ -196,23 +191,23 @@ func (t *Tier) rebalance(g *group) {
 		}
 		// Bytes, not batches, are what is conserved: a batch of large objects pays for many of small ones.
 		info := sizeclass.Of(grow)
-		if atomic.LoadUint64(&g.spare) < uint64(info.Size)*uint64(info.Batch) && shrink != 0 {
-			atomic.AddUint64(&g.spare, t.shrink(g, shrink))
+		if !t.budget.affords(uint64(info.Size)*uint64(info.Batch), g.domain == none) && shrink != 0 {
+			t.budget.give(t.shrink(g, shrink))
 		}
-		if g.grow(grow) == 0 && shrink == 0 {
+		if g.grow(grow, &t.budget) == 0 && shrink == 0 {
 			break
 		}
 	}
 	g.settle()
 }
 
-// shrink lowers the capacity of class c by a batch, to no less than one, and returns the bytes that sets free.
+// shrink lowers the capacity of class c by a batch, to no less than its least, and returns the bytes that sets free.
 // What the array held beyond that leaves it under the same lock: used never exceeds capacity.
 func (t *Tier) shrink(g *group, c units.ClassID) uint64 {
 	var buf [centralfreelist.MaxBatch]uintptr
 	k, info := &g.caches[c], sizeclass.Of(c)
 	k.mu.Lock()
-	n := min(uint32(info.Batch), k.capacity-uint32(info.Batch))
+	n := min(uint32(info.Batch), k.capacity-g.sizes.least(c))
 	over := k.used - min(k.used, k.capacity-n)
 	got, from := g.pop(k, buf[:], over)
 	if got < over { // freed by several domains: the rest of them another time

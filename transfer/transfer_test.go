@@ -103,12 +103,25 @@ func check(t testing.TB, k *Tier, held *[sizeclass.NumClasses]int) {
 	}
 }
 
-// capacityBytes is what all capacities amount to.
-func capacityBytes(k *Tier) (n uint64) {
+// balanced holds the budget against the capacities that classes have beyond their least.
+func balanced(t testing.TB, k *Tier) {
+	t.Helper()
+	given := uint64(0)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		n += uint64(stats(k, c).Capacity) * uint64(sizeclass.Size(c))
+		n := stats(k, c).Capacity - k.shared.sizes.least(c)
+		given += uint64(n) * uint64(sizeclass.Size(c))
 	}
-	return n
+	require.Equal(t, k.budget.total, given+k.budget.spare)
+	require.LessOrEqual(t, k.budget.total, budgetFor(uint64(k.Central.Pages.Grown())))
+}
+
+// prove has class c found empty and full in turn, so that it gets room for a batch at least.
+func prove(t testing.TB, k *Tier, c units.ClassID) {
+	t.Helper()
+	k.shared.take(c, make([]uintptr, 1), 1, none)
+	n := max(k.shared.caches[c].capacity+1, sizeclass.Batch(c))
+	insert(t, k, c, fetch(t, k, c, int(n)))
+	k.giveBack(&k.shared, c, n)
 }
 
 func TestCachesFillOneCacheLine(t *testing.T) {
@@ -125,11 +138,13 @@ func TestArraysDoNotOverlapAndHoldWholeBatches(t *testing.T) {
 		require.Zero(t, q.first%lineSlots, "classes share a cache line")
 		require.Zero(t, q.max%batch)
 		require.GreaterOrEqual(t, q.max, batch)
-		require.LessOrEqual(t, q.max, sharedSizes().most*batch)
+		require.LessOrEqual(t, q.max, sharedSizes().mostBatches*batch)
 		if q.max > batch {
-			require.LessOrEqual(t, units.Bytes(q.max)*sizeclass.Size(c), units.Bytes(sharedSizes().bytes))
+			require.LessOrEqual(t, units.Bytes(q.max)*sizeclass.Size(c), units.Bytes(sharedSizes().mostBytes))
 		}
-		require.Equal(t, min(sharedSizes().initial*batch, q.max), q.capacity)
+		require.Zero(t, q.capacity%batch)
+		require.LessOrEqual(t, units.Bytes(q.capacity)*sizeclass.Size(c), units.Bytes(sharedSizes().bytes))
+		require.LessOrEqual(t, q.capacity, q.max)
 		next += (q.max + lineSlots - 1) &^ (lineSlots - 1)
 	}
 	require.Equal(t, next, sharedSizes().total())
@@ -161,7 +176,9 @@ func TestOnAnEmptyCacheRemoveAsksTheCentralFreeList(t *testing.T) {
 
 func TestWhatDoesNotFitGoesToTheCentralFreeList(t *testing.T) {
 	k := newTier(t)
-	for _, c := range []units.ClassID{1, 10, 60, 87} {
+	for _, c := range []units.ClassID{1, 10, 60, 80} {
+		prove(t, k, c)
+		before := stats(k, c)
 		capacity := int(stats(k, c).Capacity)
 		objects := fetch(t, k, c, capacity+20)
 		insert(t, k, c, objects[:capacity-2])
@@ -169,8 +186,8 @@ func TestWhatDoesNotFitGoesToTheCentralFreeList(t *testing.T) {
 		require.Zero(t, k.Insert(c, objects[capacity-2:])) // 2 fit, 20 do not
 		st := stats(k, c)
 		require.EqualValues(t, capacity, st.Used)
-		require.EqualValues(t, capacity, st.Hits)
-		require.EqualValues(t, 20, st.Misses)
+		require.EqualValues(t, capacity, st.Hits-before.Hits)
+		require.EqualValues(t, 20, st.Misses-before.Misses)
 		require.EqualValues(t, capacity, outstanding(k, c))
 		require.True(t, k.Holds(c, objects[0]))
 		require.True(t, k.Holds(c, objects[capacity-1]))
@@ -192,16 +209,16 @@ func TestBadPointersAreReportedWhenTheyReachTheirSpan(t *testing.T) {
 func TestPlunderGivesBackExactlyWhatNobodyNeeded(t *testing.T) {
 	k := newTier(t)
 	const c = 10
-	objects := fetch(t, k, c, 300)
+	objects := fetch(t, k, c, 150)
 	insert(t, k, c, objects)
 	var held [sizeclass.NumClasses]int
 	k.Plunder() // low was 0: all were new
-	require.EqualValues(t, 300, stats(k, c).Used)
+	require.EqualValues(t, 150, stats(k, c).Used)
 
 	var buf [centralfreelist.MaxBatch]uintptr
 	require.Equal(t, 64, k.Remove(c, buf[:], 64))
 	require.Equal(t, 36, k.Remove(c, buf[:], 36))
-	insert(t, k, c, fetch(t, k, c, 70)) // 200, then 270: of 300, 200 were not needed
+	insert(t, k, c, fetch(t, k, c, 70)) // 50, then 120: of 150, 50 were not needed
 	held[c] = 100
 	k.Plunder()
 	require.EqualValues(t, 70, stats(k, c).Used)
@@ -227,10 +244,50 @@ func TestDrainGivesBackEverything(t *testing.T) {
 	require.Empty(t, k.Central.Pages.Check())
 }
 
-func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
+func TestAClassGetsRoomWhenItIsFoundEmptyAndFullInTurn(t *testing.T) {
+	k := newTier(t)
+	const c = 46 // 4 KiB, batches of 16: none of it is cached at first
+	insert(t, k, c, fetch(t, k, c, 64))
+	require.Zero(t, stats(k, c).Used, "nobody has asked for any")
+	for range 10 {
+		before := stats(k, c).Used
+		for stats(k, c).Used > 0 {
+			k.shared.take(c, make([]uintptr, 16), 16, none)
+		}
+		prove(t, k, c)
+		insert(t, k, c, fetch(t, k, c, 300))
+		require.GreaterOrEqual(t, stats(k, c).Used, before)
+		balanced(t, k)
+	}
+	require.Greater(t, stats(k, c).Used, uint32(100))
+	require.LessOrEqual(t, uint64(stats(k, c).Used)<<12, k.budget.total)
+}
+
+// However many classes come and go, what the caches hold is bounded by the heap's size.
+func TestWhatIsCachedIsBoundedByTheHeap(t *testing.T) {
 	r := newRand(t)
 	k := newTier(t)
-	total := capacityBytes(k)
+	for range long(3000) {
+		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
+		var all []uintptr
+		for n := int(min(1+units.Bytes(r.IntN(2<<20))/sizeclass.Size(c), 4000)); len(all) < n; {
+			var buf [centralfreelist.MaxBatch]uintptr
+			all = append(all, buf[:k.Remove(c, buf[:], min(n-len(all), len(buf)))]...)
+		}
+		insert(t, k, c, all)
+		cached, least := uint64(0), uint64(0)
+		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+			cached += uint64(stats(k, c).Used) * uint64(sizeclass.Size(c))
+			least += uint64(k.shared.sizes.least(c)) * uint64(sizeclass.Size(c))
+		}
+		require.LessOrEqual(t, cached, least+budgetFor(uint64(k.Central.Pages.Grown())))
+	}
+	balanced(t, k)
+}
+
+func TestRebalanceMovesCapacityTowardsWantAndMakesNone(t *testing.T) {
+	r := newRand(t)
+	k := newTier(t)
 	for range long(200) {
 		before := [sizeclass.NumClasses]uint32{}
 		for c := range before {
@@ -243,11 +300,11 @@ func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
 		}
 		missed := k.shared.caches[busy].wanted
 		k.Rebalance()
-		require.Equal(t, total, capacityBytes(k)+k.shared.spare)
+		balanced(t, k)
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 			q := &k.shared.caches[c]
 			require.LessOrEqual(t, q.capacity, q.max)
-			require.GreaterOrEqual(t, q.capacity, min(before[c], sizeclass.Batch(c)), "no class falls below a batch")
+			require.GreaterOrEqual(t, q.capacity, k.shared.sizes.least(c))
 			require.Zero(t, q.wanted)
 		}
 		if missed > 1000 {
@@ -258,7 +315,7 @@ func TestRebalanceMovesCapacityTowardsMissesAndMakesNone(t *testing.T) {
 
 func TestAClassThatKeepsMissingGrowsToItsMaximum(t *testing.T) {
 	k := newTier(t)
-	for _, c := range []units.ClassID{2, 20} {
+	for _, c := range []units.ClassID{2, 10} {
 		q := &k.shared.caches[c]
 		require.Less(t, q.capacity, q.max)
 		for range 100 {
@@ -271,8 +328,9 @@ func TestAClassThatKeepsMissingGrowsToItsMaximum(t *testing.T) {
 	}
 }
 
-func TestWithoutMissesNothingMoves(t *testing.T) {
+func TestWithoutWantNothingMoves(t *testing.T) {
 	k := newTier(t)
+	k.budget = budget{}
 	var before [sizeclass.NumClasses]uint32
 	for c := range before {
 		before[c] = k.shared.caches[c].capacity
@@ -291,11 +349,13 @@ func TestWithoutMissesNothingMoves(t *testing.T) {
 func TestAShrunkFullClassKeepsWithinItsCapacity(t *testing.T) {
 	k := newTier(t)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		for {
-			q := &k.shared.caches[c]
-			if q.capacity <= sizeclass.Batch(c) {
-				break
-			}
+		q := &k.shared.caches[c]
+		for range 3 {
+			q.wanted = 1
+			k.Rebalance()
+		}
+		require.Greater(t, q.capacity, k.shared.sizes.least(c))
+		for q.capacity > k.shared.sizes.least(c) {
 			n := int(q.capacity - q.used)
 			insert(t, k, c, fetch(t, k, c, n))
 			before := q.capacity
@@ -303,6 +363,8 @@ func TestAShrunkFullClassKeepsWithinItsCapacity(t *testing.T) {
 			require.Equal(t, uint64(before-q.capacity)*uint64(sizeclass.Size(c)), freed)
 			require.Equal(t, q.capacity, q.used)
 			require.EqualValues(t, q.used, outstanding(k, c))
+			k.budget.give(freed)
+			balanced(t, k)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 // Periods of the background work, in ticks: of one second, unless VCMALLOC_TICK says less.
 const (
 	rebalanceTicks = 2 // capacities of the transfer caches
-	plunderTicks   = 5 // unused objects of the transfer caches
 	balanceTicks   = 5 // budgets of vCPUs, and a look at what is idle (paper section 5.4.1)
 
 	// slowCalls is how many slow-path calls pass between looks at the clock where there is no thread: a
@@ -52,13 +51,10 @@ func (h *Heap) due(now int64) {
 	if !h.divided { // not at the start: small programs end before they miss often enough to come here
 		h.divide(0)
 	}
-	h.Front.Transfer.Visit()
+	h.Front.Transfer.Plunder()
 	h.Front.Transfer.Central.Snapshot()
 	if t.ticks%rebalanceTicks == 0 {
 		h.Front.Transfer.Rebalance()
-	}
-	if t.ticks%plunderTicks == 0 {
-		h.Front.Transfer.Plunder()
 	}
 	if t.ticks%balanceTicks == 0 {
 		h.Front.DrainIdle()
