@@ -71,7 +71,7 @@ func boundCases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 func domains(l *lab.Lab, name, mode, about string, seconds int) runner.Case {
 	var binary string
 	return runner.Case{
-		Name: name, About: about, Cost: time.Duration(seconds) * time.Second,
+		Name: name, About: about, Cost: time.Duration(seconds) * time.Second, NoWarmup: true,
 		Metrics: append([]runner.Metric{{Name: work.Throughput, Unit: "op/s", Direction: stat.Higher, Main: true}}, l.SystemMetrics()...),
 		Prepare: func(ctx context.Context) (err error) {
 			binary, err = l.CC.Program(ctx, "domains.cc")
