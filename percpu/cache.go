@@ -92,6 +92,7 @@ type info struct {
 	underflows uint64
 	overflows  uint64
 	laidOut    uint64 // misses when the slab was laid out
+	room       uint32 // how many sizes larger than need be its slabs are laid out
 	outgrown   uint32 // batches wanted since then that the layout had no room for
 	resizes    uint32
 	drains     uint32
@@ -102,12 +103,13 @@ type info struct {
 }
 
 type classInfo struct {
-	history history
 	last    uint32 // the vCPU's count of misses, low 32 bits, when this class last missed
+	gap     uint32 // misses of the vCPU from one miss of this class to the next, smoothed, times gapUnit
 	spilled uint32 // objects that went down in the last run of overflows
 	seen    header // at the last look of DrainIdle
-	quiet   uint8  // looks in a row that found nothing new
-	busy    bool   // it has missed since the last look
+	history history
+	quiet   uint8 // looks in a row that found nothing new
+	busy    bool  // it has missed since the last look
 }
 
 const (

@@ -59,7 +59,7 @@ func (k *Cache) release(v units.VCPU, in *info) {
 	old := in.slab
 	atomic.StoreUintptr(k.entry(v), k.empty)
 	atomic.StoreUintptr(&in.slab, 0)
-	in.outgrown, in.laidOut = 0, in.misses()
+	in.outgrown, in.laidOut, in.room = 0, in.misses(), 0
 	sys.Madvise(old, 1<<in.shift, sys.MadvDontNeed)
 }
 
@@ -130,15 +130,18 @@ func (k *Cache) drainClasses(v units.VCPU, in *info) {
 	in.mu.Unlock()
 }
 
-// shrink moves vCPU v to a smaller slab when a quarter of its own would do.
+// shrink moves vCPU v to a smaller slab when a quarter of its own would do, with the room that it wants.
 func (k *Cache) shrink(v units.VCPU, in *info) {
 	if in.shift < minShift+2 || !in.mu.TryLock() {
 		return
 	}
 	if in.slab != 0 {
+		if in.room > 0 && in.misses()-in.laidOut > lastingMisses {
+			in.room, in.laidOut = in.room-1, in.misses()
+		}
 		var need needs
 		k.needs(slab(in.slab), &need)
-		if fit(&need) <= in.shift-2 {
+		if fit(&need)+in.room <= in.shift-2 {
 			k.relayout(v, in, &need)
 		}
 	}

@@ -69,6 +69,30 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+func TestGapsAreSmoothed(t *testing.T) {
+	gap := smoothGap(0, 100)
+	require.EqualValues(t, 100*gapUnit, gap, "the first is believed")
+	for range 100 {
+		gap = smoothGap(gap, 10)
+	}
+	require.InDelta(t, 10*gapUnit, gap, gapSmooth)
+	require.Less(t, smoothGap(gap, 1000), uint32(1000*gapUnit/4), "one long gap is not a habit")
+	require.NotPanics(t, func() { smoothGap(smoothGap(maxGap*gapUnit, ^uint32(0)), ^uint32(0)) })
+	require.LessOrEqual(t, smoothGap(maxGap*gapUnit, ^uint32(0)), uint32(maxGap*gapUnit))
+}
+
+func TestCapacityGoesFromClassesAtEase(t *testing.T) {
+	const gap, bytes = 50 * gapUnit, 20000
+	mine := ease(gap, 0, bytes)
+	require.False(t, easier(mine, mine))
+	require.False(t, easier(ease(2*gap, 10, bytes), mine), "half as many misses may be chance")
+	require.True(t, easier(ease(easeRatio*gap, 10, bytes), mine), "a class that misses less")
+	require.True(t, easier(ease(gap, 10, easeRatio*bytes), mine), "a class that has more")
+	require.True(t, easier(ease(gap, easeRatio*gap/gapUnit, bytes), mine), "a class that stopped missing")
+	require.True(t, easier(ease(gap, 10, bytes), ease(gap, 10, 0)), "a class without any may have of anyone's")
+	require.Positive(t, ease(maxGap*gapUnit, ^uint32(0), units.MaxSmall*8192), "no overflow")
+}
+
 func TestTarget(t *testing.T) {
 	const batch = 32
 	for _, c := range []struct {

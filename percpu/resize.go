@@ -14,6 +14,12 @@ import (
 const (
 	outgrownMax    = 32
 	relayoutMisses = 256
+	// A layout that is outgrown within hastyMisses, not being the vCPU's first, did not last: capacity moves between
+	// classes, and each comes to its layout's end in turn. The next ones leave room, up to roomMax doublings. After
+	// lastingMisses a layout with room has served for long, and the vCPU tries one with less.
+	hastyMisses   = 2048
+	lastingMisses = 1 << 17
+	roomMax       = 2
 )
 
 // outgrow gives vCPU v a slab in which class c has room for want objects, if one can be made. The vCPU's own
@@ -21,6 +27,9 @@ const (
 func (k *Cache) outgrow(v units.VCPU, in *info, c units.ClassID, want uint32) {
 	if !in.mu.TryLock() {
 		return
+	}
+	if in.resizes > 0 && in.misses()-in.laidOut < hastyMisses {
+		in.room = min(in.room+1, roomMax)
 	}
 	in.outgrown, in.laidOut = 0, in.misses()
 	if in.slab != 0 {
@@ -48,7 +57,7 @@ func (k *Cache) needs(s slab, need *needs) (total uint32) {
 // relayout moves vCPU v to a slab that fits the needs, objects and capacities included. Preconditions: the caller
 // holds the vCPU's lock, without which no class grows; each class needs at least its capacity.
 func (k *Cache) relayout(v units.VCPU, in *info, need *needs) bool {
-	shift, place := fit(need), 1-in.place
+	shift, place := min(fit(need)+in.room, maxShift), 1-in.place
 	next := k.newSlab(v, in, shift, place, need)
 	if next == 0 {
 		return false

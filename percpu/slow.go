@@ -111,7 +111,9 @@ func (k *Cache) freeOn(v units.VCPU, c units.ClassID, p uintptr) (bad uintptr) {
 // adapt lets class c of vCPU v grow as its miss deserves and returns how many objects to move.
 func (k *Cache) adapt(v units.VCPU, in *info, c units.ClassID, overflow bool) uint32 {
 	ci := &in.class[c]
-	ci.last, ci.busy = uint32(in.misses()), true
+	now := uint32(in.misses())
+	ci.gap = smoothGap(ci.gap, now-ci.last)
+	ci.last, ci.busy = now, true
 	s := slab(atomic.LoadUintptr(&in.slab))
 	if s == 0 { // released this moment
 		return 1
@@ -225,30 +227,37 @@ func (k *Cache) giveBack(in *info, n int64) {
 }
 
 const (
-	// recentMisses protects a class from being robbed until its vCPU has missed this often after it.
-	recentMisses = 32
 	// evictions bounds how many classes one miss may evict objects from: each costs a transfer-cache call.
 	evictions = 4
+	// looks bounds how many classes one miss looks at to find capacity.
+	looks = 16
 )
 
-// steal frees up to n bytes of budget by shrinking classes of the same vCPU that have not missed lately:
-// unused capacity first, then objects.
-func (k *Cache) steal(v units.VCPU, in *info, except units.ClassID, n int64) {
+// ease is that of class c, whose vCPU has missed now times, with the given capacity.
+func (in *info) ease(c units.ClassID, now, capacity uint32) uint64 {
+	ci := &in.class[c]
+	return ease(ci.gap, now-ci.last, units.Bytes(capacity)*sizeclass.Size(c))
+}
+
+// steal frees up to n bytes of budget for a class by shrinking others of the same vCPU that miss less for what they
+// have (policy.go): unused capacity first, then objects.
+func (k *Cache) steal(v units.VCPU, in *info, taker units.ClassID, n int64) {
 	s := slab(atomic.LoadUintptr(&in.slab))
 	if s == 0 {
 		return
 	}
 	now := uint32(in.misses())
+	mine := in.ease(taker, now, s.capacity(taker))
 	evicted := 0
-	for i := 0; i < sizeclass.NumClasses && n > 0; i++ {
+	for i := 0; i < looks && n > 0; i++ {
 		in.hand = (in.hand + 1) % sizeclass.NumClasses
 		c := units.ClassID(in.hand)
-		h := s.load(c)
-		if c == except || h.end() <= firstWord || now-in.class[c].last < recentMisses {
+		h, capacity := s.load(c), s.capacity(c)
+		if c == taker || capacity == 0 || !easier(in.ease(c, now, capacity), mine) {
 			continue
 		}
 		size := int64(sizeclass.Size(c))
-		want := uint32((n + size - 1) / size)
+		want := min(uint32((n+size-1)/size), (capacity+cutShare-1)/cutShare)
 		if h.current() == h.end() && evicted < evictions {
 			evicted++
 			k.evict(v, c, want)
