@@ -46,7 +46,7 @@ func TestHalves(t *testing.T) {
 }
 
 func snapshot(pid int, second int, frees, perCPU uint64) *telemetry.Snapshot {
-	return &telemetry.Snapshot{PID: pid, Updated: time.Unix(int64(second), 0), Writes: 2,
+	return &telemetry.Snapshot{PID: pid, Updated: time.Unix(int64(second), 0), Writes: uint64(second),
 		Totals: telemetry.Totals{SpansFreed: frees, PerCPU: perCPU},
 		VCPUs:  []telemetry.VCPU{{ID: 0, Capacity: perCPU, Underflows: frees}}}
 }
@@ -108,11 +108,12 @@ func TestProcessesAreReadAfterTheirEnd(t *testing.T) {
 func TestCurvesFollowTheRenewals(t *testing.T) {
 	w := &vcpuCurves{}
 	for i, frees := range []uint64{10, 30, 30, 90} {
-		second := 10 + i
-		if i == 2 {
-			second = 11 // the block as before
+		b := snapshot(1, 10+i, frees, 1<<20)
+		if i == 2 { // the block as before, read by the clocks of another moment
+			b = snapshot(1, 11, frees, 1<<20)
+			b.Updated = b.Updated.Add(time.Nanosecond)
 		}
-		w.Look(time.Duration(i)*time.Second, []*telemetry.Snapshot{snapshot(1, second, frees, 1<<20)})
+		w.Look(time.Duration(i)*time.Second, []*telemetry.Snapshot{b})
 	}
 	_, plots := w.Result()
 	assert.Len(t, plots, 2)

@@ -53,7 +53,7 @@ func (v *vcpuCurves) Look(at time.Duration, blocks []*telemetry.Snapshot) {
 		*v = vcpuCurves{pid: b.PID, last: b, capacity: map[int]*report.Series{}, count: map[int]*report.Series{}}
 		return
 	}
-	if b.PID != v.pid || b.Updated.Equal(v.last.Updated) {
+	if b.PID != v.pid || b.Writes == v.last.Writes { // Updated is on the wall clock of the moment of reading: it wavers
 		return
 	}
 	seconds := b.Updated.Sub(v.last.Updated).Seconds()
