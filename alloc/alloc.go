@@ -68,12 +68,12 @@ func allocLarge(size, align uintptr) (p uintptr, zeroed bool) {
 	}
 }
 
-// freeMarked takes back small object p of class c, which has been checked and marked, and did not fit the
-// P's cache.
-func freeMarked(c units.ClassID, p uintptr) {
+// freeMarked is Free for small objects that have been checked and marked, and did not fit the P's cache.
+func freeMarked(p unsafe.Pointer) {
 	wakeBackground()
+	c := units.ClassID(sys.Byte(door.classes + (uintptr(p)-door.base)>>units.PageShift))
 	v := procPin()
-	core.FreeCheckedOn(units.VCPU(v), p, c)
+	core.FreeCheckedOn(units.VCPU(v), uintptr(p), c)
 	procUnpin()
 }
 

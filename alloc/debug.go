@@ -93,7 +93,7 @@ func EnableDebug(o DebugOptions) error {
 	}
 	debug.mu.Unlock()
 	hooks.Or(hookDebug)
-	door.small.Store(0)
+	closeMalloc()
 	door.grown.Store(0)
 	return nil
 }

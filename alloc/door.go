@@ -3,6 +3,7 @@ package alloc
 import (
 	"sync/atomic"
 
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/percpu"
@@ -10,7 +11,10 @@ import (
 
 // door is what the fast paths read. small and grown are stored last, so that whoever sees them not zero sees
 // the rest; both are 0 until the heap is ready, and stay 0 where every call is to take the slow path.
-var door struct {
+var door doorState
+
+type doorState struct {
+	fine    atomic.Uintptr // one more than the largest size whose class lies in fine slots (sizeclass.FineMax), or 0
 	small   atomic.Uintptr // one more than the largest size the fast path serves
 	grown   atomic.Uintptr // bytes of the window handed out; it may lag behind
 	ps      uintptr        // Ps that have a record
@@ -20,13 +24,29 @@ var door struct {
 	spanIDs uintptr        // and span by page
 	mark    uint64         // what free objects begin with; its upper half is compared
 	spans   uintptr        // the span table: 64 bytes a span, its first page at offset 0
+
+	// The rest is the assembly's.
+	mallocSlow, freeMarked, freeSlow uintptr                        // code of the functions, set before anything is called
+	lookup                           [sizeclass.TableLen]uint8      // sizeclass.Lookup
+	starts                           [sizeclass.NumClasses]multiple // for classes whose spans have one page
+	divides                          [sizeclass.NumClasses]multiple // for all
 }
 
-const spanShift = 6
+// multiple tells where in a span objects start: off*mul < bound, in 32 bits. No object starts anywhere if bound is 0.
+type multiple struct{ mul, bound uint32 }
 
 type record = percpu.Pinned
 
-const recordShift = percpu.PinnedShift
+// For the assembly.
+const (
+	spanShift   = 6
+	recordShift = percpu.PinnedShift
+	pageShift   = units.PageShift
+	pageMask    = units.PageSize - 1
+	mallocShift = sizeclass.MallocShift
+	coarseShift = sizeclass.CoarseShift
+	coarseBias  = sizeclass.CoarseBias
+)
 
 // openDoor lets the fast paths run, where they can.
 func openDoor() {
@@ -38,8 +58,28 @@ func openDoor() {
 	door.records, door.ps = f.Records(), uintptr(f.VCPUs())
 	door.base, door.classes, door.spanIDs, door.spans = a.Base, a.Classes, a.SpanIDs, a.Spans
 	door.mark = core.Mark()
+	door.lookup = *sizeclass.Lookup()
+	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+		k := sizeclass.Of(c)
+		door.divides[c] = multiple{k.DivMul, k.DivMax + 1}
+		if c <= sizeclass.LastOnePage {
+			door.starts[c] = door.divides[c]
+		}
+	}
 	door.grown.Store(a.Grown)
+	openMalloc()
+}
+
+// openMalloc and closeMalloc let small allocations take the fast path, or none. Preconditions: the rest of the door is
+// set.
+func openMalloc() {
+	door.fine.Store(sizeclass.FineMax + 1)
 	door.small.Store(units.MaxSmall + 1)
+}
+
+func closeMalloc() {
+	door.fine.Store(0)
+	door.small.Store(0)
 }
 
 // refresh lets the fast path of Free see what the window has grown to.

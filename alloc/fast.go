@@ -2,83 +2,51 @@
 
 package alloc
 
-import (
-	"unsafe"
+import "unsafe"
 
-	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
-	"github.com/vcmalloc/vcmalloc/internal/sys"
-	"github.com/vcmalloc/vcmalloc/internal/units"
+// Malloc and Free are chosen when the package is initialised: the assembly of fast_amd64.s where it knows its way to
+// the P's number, else portable.go. Both work in sections during which the goroutine stays on its P without being
+// pinned: the runtime stops a goroutine by a signal only where the compiler has described the stack, and in assembly
+// it has not (runtime.isAsyncSafePoint); nor is there a call in which the goroutine could be stopped otherwise. Learning
+// the P's number is part of the section, three loads; by procPin and procUnpin it takes half of a pair's time.
+//
+// In builds for the race detector, into which the compiler puts calls, fast_race.go pins.
+
+var (
+	malloc func(uintptr) (unsafe.Pointer, error)
+	free   func(unsafe.Pointer)
+	walked bool // they are the assembly
+
+	mallocCode, freeCode uintptr // where that begins: what function values point to
 )
 
-// The two functions below are nosplit, which to the compiler says that they have no safe points except at calls
-// (cmd/compile/internal/liveness, allUnsafe; runtime.isAsyncSafePoint honours it). So from procUnpin on, the last
-// call before the critical section, the goroutine stays on its P without being pinned, as long as nothing is called:
-// the section is written out, whatever the inliner thinks of it. That leaves the object out of a register spill
-// around procUnpin, and a pair at 9 instead of 12 ns. Where the compiler puts in calls of its own, for the race
-// detector, fast_race.go has the same functions pinned throughout.
-//
-// The stores to inside are explained in percpu/doc.go.
+func init() { malloc, free, walked = choose() }
+
+// choose is the functions behind Malloc and Free, and whether they are the assembly.
+func choose() (func(uintptr) (unsafe.Pointer, error), func(unsafe.Pointer), bool) {
+	if !walkHolds() {
+		return mallocPortable, freePortable, false
+	}
+	slow, marked, free := mallocSlow, freeMarked, freeSlow
+	door.mallocSlow, door.freeMarked, door.freeSlow = codeOf(&slow), codeOf(&marked), codeOf(&free)
+	mallocCode, freeCode = fastCode()
+	m, f := &mallocCode, &freeCode
+	return *(*func(uintptr) (unsafe.Pointer, error))(unsafe.Pointer(&m)), *(*func(unsafe.Pointer))(unsafe.Pointer(&f)), true
+}
+
+// codeOf is where the code of the function at f begins.
+func codeOf[F any](f *F) uintptr { return **(**uintptr)(unsafe.Pointer(f)) }
+
+// In fast_amd64.s.
+func mallocFast()
+func freeFast()
+func fastCode() (malloc, free uintptr)
+func procNumber() uintptr // of the P, which is the P as long as nobody moves the goroutine
 
 // Malloc returns size bytes, aligned to 16. Their contents are undefined. A request of 0 bytes gets an
 // object of its own. The caller owns the memory until Free.
-//
-//go:nosplit
-func Malloc(size uintptr) (unsafe.Pointer, error) {
-	if size < door.small.Load() {
-		c := sizeclass.ForMalloc(size)
-		v := uintptr(procPin())
-		procUnpin()
-		if v < door.ps {
-			r := (*record)(unsafe.Add(nil, door.records+v<<recordShift))
-			r.Inside = 1
-			s := r.Slab // once: a stopper may change it meanwhile
-			h := (*uint16)(unsafe.Add(nil, s+uintptr(c)*4))
-			p := *(*uintptr)(unsafe.Add(nil, s+uintptr(*h)*8-8))
-			if p&1 == 0 {
-				*h--
-				r.Inside = 0
-				*(*uint64)(unsafe.Add(nil, p)) = 0 // the mark of a free object
-				return unsafe.Add(nil, p), nil
-			}
-			r.Inside = 0
-		}
-	}
-	return mallocSlow(size)
-}
+func Malloc(size uintptr) (unsafe.Pointer, error) { return malloc(size) }
 
 // Free gives the object at p back. Free(nil) does nothing. Freeing an object twice, or a pointer that is none,
 // costs a line on standard error and ends the process.
-//
-//go:nosplit
-func Free(p unsafe.Pointer) {
-	a := uintptr(p)
-	if a-door.base < door.grown.Load() {
-		page, off := (a-door.base)>>units.PageShift, a&(units.PageSize-1)
-		c := units.ClassID(sys.Byte(door.classes + page))
-		if c > sizeclass.LastOnePage {
-			off = longOffset(page, a)
-		}
-		if c != 0 && sizeclass.Divides(c, off) && sys.Load32(a+4) != uint32(door.mark) {
-			sys.Store64(a, door.mark) // a second free will see it
-			v := uintptr(procPin())
-			procUnpin()
-			if v < door.ps {
-				r := (*record)(unsafe.Add(nil, door.records+v<<recordShift))
-				r.Inside = 1
-				s := r.Slab
-				h := (*[2]uint16)(unsafe.Add(nil, s+uintptr(c)*4))
-				i := h[0]
-				if i < h[1] {
-					*(*uintptr)(unsafe.Add(nil, s+uintptr(i)*8)) = a
-					h[0] = i + 1
-					r.Inside = 0
-					return
-				}
-				r.Inside = 0
-			}
-			freeMarked(c, a)
-			return
-		}
-	}
-	freeSlow(p)
-}
+func Free(p unsafe.Pointer) { free(p) }

@@ -35,7 +35,7 @@ func Free(p unsafe.Pointer) {
 		if c != 0 && sizeclass.Divides(c, off) && sys.Load32(a+4) != uint32(door.mark) {
 			sys.Store64(a, door.mark) // a second free will see it
 			if !put(c, a) {
-				freeMarked(c, a)
+				freeMarked(p)
 			}
 			return
 		}

@@ -9,7 +9,6 @@ import (
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sys"
-	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
 // Sampling picks allocations at random, one in so many bytes, and remembers their stacks until they are freed.
@@ -62,7 +61,7 @@ func StartSampling(rate int) error {
 		sys.Store64(s.table+v*64, uint64(s.gap(s.rate)))
 	}
 	hooks.Or(hookSample)
-	door.small.Store(0)
+	closeMalloc()
 	return nil
 }
 
@@ -79,7 +78,7 @@ func StopSampling() {
 		sys.Store64(s.table+v*64, math.MaxInt64)
 	}
 	if hooks.Load()&hookDebug == 0 && door.ps != 0 {
-		door.small.Store(units.MaxSmall + 1)
+		openMalloc()
 	}
 }
 

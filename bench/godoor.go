@@ -15,7 +15,7 @@ import (
 // program and a module of its own.
 func goCommand(o *options) *cobra.Command {
 	var samples string
-	var only string
+	var only, cases, who string
 	c := &cobra.Command{
 		Use: "go", Short: "The Go door against make, sync.Pool, other off-heap libraries and cgo; a large cache and the collector", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -36,6 +36,12 @@ func goCommand(o *options) *cobra.Command {
 			if only != "" {
 				args = append(args, "-only", only)
 			}
+			if cases != "" {
+				args = append(args, "-cases", cases)
+			}
+			if who != "" {
+				args = append(args, "-peers", who)
+			}
 			if samples != "" {
 				path, err := filepath.Abs(samples)
 				if err != nil {
@@ -51,6 +57,8 @@ func goCommand(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&only, "part", "", "only this part: pair or cache")
+	c.Flags().StringVar(&cases, "cases", "", "only pairs whose name matches this expression: pair/64/1 is kind, bytes, goroutines")
+	c.Flags().StringVar(&who, "peers", "", "only these peers of pairs, with commas between")
 	c.Flags().StringVar(&samples, "samples", "", "write the samples to this file in Go's benchmark format, for benchstat")
 	return c
 }

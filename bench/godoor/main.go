@@ -10,6 +10,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -18,6 +21,8 @@ func main() {
 	out := flag.String("o", "", "write the samples to this file in Go's benchmark format, for benchstat")
 	objects := flag.Int("objects", 0, "objects in the cache (default 20 million, with -quick a million)")
 	rounds := flag.Int("rounds", 0, "rounds of pairs (default 15, with -quick 7)")
+	cases := flag.String("cases", "", "only pairs whose name matches this expression: pair/64/1 is kind, bytes, goroutines")
+	who := flag.String("peers", "", "only these, with commas between: vcmalloc,sync.Pool")
 	variant := flag.String("variant", "", "internal: be the process of one cache")
 	flag.Parse()
 	if *objects == 0 {
@@ -32,7 +37,11 @@ func main() {
 	}
 	samples := &recorder{}
 	if *only != "cache" {
-		pairs(samples, *rounds)
+		choice, err := regexp.Compile("^(" + *cases + ")$")
+		fail(err)
+		chosen, err := choosePeers(peers(), *who)
+		fail(err)
+		pairs(samples, *rounds, chosen, func(name string) bool { return *cases == "" || choice.MatchString(name) })
 	}
 	if *only != "pair" {
 		fail(caches(samples, *objects, *quick))
@@ -54,4 +63,20 @@ func fail(err error) {
 		fmt.Fprintln(os.Stderr, "godoor:", err)
 		os.Exit(1)
 	}
+}
+
+// choosePeers is those of all whose names are in the list; all if it is empty.
+func choosePeers(all []peer, list string) ([]peer, error) {
+	if list == "" {
+		return all, nil
+	}
+	var chosen []peer
+	for name := range strings.SplitSeq(list, ",") {
+		i := slices.IndexFunc(all, func(p peer) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no peer %q", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
 }

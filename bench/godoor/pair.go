@@ -17,9 +17,8 @@ var (
 // roundTime is about how long one peer runs in a round.
 const roundTime = 10 * time.Millisecond
 
-// pairs measures all peers at all sizes and numbers of goroutines, in turns, and prints medians.
-func pairs(rec *recorder, rounds int) {
-	all := peers()
+// pairs measures the peers at all sizes and numbers of goroutines that are wanted, in turns, and prints medians.
+func pairs(rec *recorder, rounds int, all []peer, wanted func(string) bool) {
 	for _, kind := range []string{"pair", "hold"} {
 		fmt.Printf("\n%s: %s; ns per object, median of %d rounds in turns ± half the middle half\n\n", kind,
 			map[string]string{"pair": "allocate, write a byte, free", "hold": "allocate 64 objects and write a byte of each, then free them"}[kind], rounds)
@@ -31,6 +30,9 @@ func pairs(rec *recorder, rounds int) {
 		fmt.Fprintln(w)
 		for _, size := range sizes {
 			for _, g := range goroutines {
+				if !wanted(fmt.Sprintf("%s/%d/%d", kind, size, g)) {
+					continue
+				}
 				fmt.Fprintf(w, "%s\t%d\t", bytesText(size), g)
 				for _, s := range measure(rec, all, kind, size, g, rounds) {
 					fmt.Fprintf(w, "%s\t", s)
