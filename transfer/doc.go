@@ -26,8 +26,8 @@
 //
 // A shard's classes begin without capacity, and get it by the same proof: that the domain itself can use what it
 // frees. A class that only comes (consumers that free) or only goes (producers that allocate) keeps none, so that
-// whole batches pass by to where they are wanted. The budget is the same too, so a heap does not cache more for having
-// several domains; half of it is kept for shards.
+// whole batches pass by to where they are wanted. The budget is the same too: each domain in use adds to
+// it, and that and half of the rest is kept for shards.
 //
 // On a machine with several domains each object in the shared caches carries the domain that freed it, a byte
 // beside the slot, and a span that of its last free: so the statistics can tell how many objects were handed

@@ -152,6 +152,8 @@ func (t *Tier) open(d uint32) bool {
 			atomic.StoreUint32(state, refused)
 		} else {
 			s.init(shardSizes(), uintptr(unsafe.Pointer(s))+shardHeader)
+			atomic.AddUint64(&t.budget.shards, shardBytes)
+			t.budget.raise(t.Central.Pages.Grown())
 			s.domain = d
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/config"
 	"github.com/vcmalloc/vcmalloc/internal/heap"
 	"github.com/vcmalloc/vcmalloc/internal/simcpu"
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/percpu"
 )
@@ -32,6 +33,7 @@ type freed struct {
 type outcome struct {
 	own, near, far, cold uint64 // allocations by where the first access finds the object
 	reused, crossed      uint64 // allocations of an object freed before, and freed in another domain
+	unavoidable          uint64 // crossings that no transfer cache could have spared: see stock
 	toldReused, told     uint64 // the same, as the heap's statistics tell
 	heapBytes, cached    float64
 	ticks                int
@@ -47,6 +49,30 @@ func (o *outcome) cost() float64 {
 type service struct {
 	events []fleet.Event
 	live   []uintptr // by slot
+	class  []units.ClassID
+}
+
+// stock is, for each class and domain, the objects that an allocator would have at hand which keeps for each domain
+// whatever its CPUs free, without limit. Such a one crosses only when a domain has allocated more than it has freed, by
+// taking from the domain that has most: those crossings are unavoidable, if memory is to be reused as often as it was.
+type stock [sizeclass.NumClasses][domains]uint64
+
+// take takes an object of class c for a domain, and reports whether it had to come from another.
+func (s *stock) take(c units.ClassID, domain int32) (crosses bool) {
+	k := &s[c]
+	from := domain
+	if k[domain] == 0 {
+		for d, n := range k {
+			if n > k[from] {
+				from = int32(d)
+			}
+		}
+	}
+	if k[from] == 0 { // the object had been of another class
+		return false
+	}
+	k[from]--
+	return from != domain
 }
 
 // simulate plays one trace per service.
@@ -70,13 +96,14 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 	var order []uint32
 	all := make([]service, len(traces))
 	for i, t := range traces {
-		all[i] = service{events: t.Events, live: make([]uintptr, t.Slots)}
+		all[i] = service{events: t.Events, live: make([]uintptr, t.Slots), class: make([]units.ClassID, t.Slots)}
 		for thread := range t.Threads {
 			order = append(order, uint32(i)<<16|thread)
 		}
 	}
 	last := map[uintptr]freed{}
 	var clock [domains]uint64
+	at := new(stock)
 	now := int64(1)
 	for playing := true; playing; now += allocNanos {
 		playing = false
@@ -93,6 +120,7 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 					p := v.live[e.Slot]
 					if p != 0 {
 						last[p] = freed{cpu, clock[cpu/perDomain]}
+						at[v.class[e.Slot]][cpu/perDomain]++
 						h.Free(p, heap.CallFree)
 					}
 					continue
@@ -102,8 +130,10 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 					return nil, errors.New("the system has no memory for the simulation")
 				}
 				v.live[e.Slot] = p
-				if e.Size <= units.MaxSmall { // a larger one is pages, which no cache holds
-					out.count(last, p, cpu, &clock)
+				c := sizeclass.ForMalloc(units.Bytes(e.Size))
+				v.class[e.Slot] = c
+				if c != 0 && out.count(last, p, cpu, &clock) && at.take(c, cpu/perDomain) { // a large object is pages, which no cache holds
+					out.unavoidable++
 				}
 				clock[cpu/perDomain] += e.Size
 				break // the next allocation of this service is another interval's
@@ -120,12 +150,12 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 	return out, nil
 }
 
-// count an allocation by who freed the object.
-func (o *outcome) count(last map[uintptr]freed, p uintptr, cpu int32, clock *[domains]uint64) {
+// count an allocation by who freed the object, and report whether anybody did.
+func (o *outcome) count(last map[uintptr]freed, p uintptr, cpu int32, clock *[domains]uint64) (again bool) {
 	f, again := last[p]
 	if !again {
 		o.cold++
-		return
+		return false
 	}
 	delete(last, p)
 	from, to := f.cpu/perDomain, cpu/perDomain
@@ -143,6 +173,7 @@ func (o *outcome) count(last map[uintptr]freed, p uintptr, cpu int32, clock *[do
 	default:
 		o.far++
 	}
+	return true
 }
 
 // look adds up the heap's memory.

@@ -31,6 +31,8 @@ var metrics = []runner.Metric{
 	{Name: "found in none", Unit: "%", Direction: stat.Lower},
 	{Name: "cached in tiers", Unit: "MiB", Direction: stat.Lower},
 	{Name: "crossings told by the statistics", Unit: "% of true ones", Direction: stat.Neutral},
+	{Name: "unavoidable crossings", Unit: "% of reused", Direction: stat.Neutral},
+	{Name: "avoidable crossings", Unit: "% of reused", Direction: stat.Lower},
 }
 
 // Suite of the placements.
@@ -43,6 +45,7 @@ func Suite(_ context.Context, l *lab.Lab) ([]runner.Suite, error) {
 			fmt.Sprintf("Assumed costs of the first access to an allocated object, in hits of the domain's last-level cache: %.1f if its own CPU freed it, "+
 				"%.0f if another of the domain, %.2f if one of another domain (Fig. 5.11), %.0f if it is new or %d MiB were allocated in the "+
 				"domain since. Nothing else is modelled: not how much of a program's time such accesses are.", ownCost, nearCost, farCost, coldCost, cacheBytes>>20),
+			"Unavoidable: what an allocator would cross too that keeps for each domain, without limit, whatever its CPUs free.",
 			"packed: the threads of a service run in one domain. drifting: and each millisecond one in twenty moves, a tenth of them to any CPU. " +
 				"spread: each thread runs on any CPU. vCPUs are the CPUs. Ticks of the background work are 10 ms.",
 		},
@@ -133,6 +136,8 @@ func (o *outcome) figures() map[string]float64 {
 		metrics[6].Name: 100 * float64(o.cold) / all,
 		metrics[7].Name: o.cached / float64(max(o.ticks, 1)) / mib,
 	}
+	f[metrics[9].Name] = 100 * float64(o.unavoidable) / float64(max(o.reused, 1))
+	f[metrics[10].Name] = 100 * float64(o.crossed-min(o.crossed, o.unavoidable)) / float64(max(o.reused, 1))
 	if o.crossed > 0 {
 		f[metrics[8].Name] = 100 * float64(o.told) / float64(o.crossed)
 	}
