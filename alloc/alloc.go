@@ -12,7 +12,8 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// ErrOutOfMemory is returned when the system has no memory or address space for a request.
+// ErrOutOfMemory is returned when the system has no memory or address space for a request, or the hard limit of
+// SetMemoryLimit forbids it.
 var ErrOutOfMemory = errors.New("vcmalloc: out of memory")
 
 // ErrAlignment is returned for an alignment that is not a power of two.
@@ -44,10 +45,14 @@ func mallocSlow(size uintptr) (unsafe.Pointer, error) {
 // allocClass returns an object of class c, or 0. Preconditions: start succeeded.
 func allocClass(c units.ClassID) uintptr {
 	wakeBackground()
-	v := procPin()
-	p := core.AllocClassOn(units.VCPU(v), c)
-	procUnpin()
-	return p
+	for {
+		v := procPin()
+		p := core.AllocClassOn(units.VCPU(v), c)
+		procUnpin()
+		if p != 0 || !dropLarge() {
+			return p
+		}
+	}
 }
 
 // allocLarge returns at least size bytes in whole pages, or 0. Preconditions: as for allocClass.

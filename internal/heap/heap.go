@@ -155,6 +155,9 @@ func (h *Heap) AllocClassOn(v units.VCPU, c units.ClassID) uintptr {
 	}
 	p := h.Front.AllocOn(v, c)
 	h.leave(g)
+	if p == 0 {
+		p = h.allocRefused(c)
+	}
 	if p != 0 {
 		unmark(p)
 	}

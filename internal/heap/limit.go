@@ -42,6 +42,9 @@ func (h *Heap) urgency() pageheap.Urgency {
 	return u
 }
 
+// SetLimits bounds the memory behind the heap, as pageheap.Heap.SetLimits, at any time. Preconditions: Init has run.
+func (h *Heap) SetLimits(soft, hard units.Bytes) { h.pages().SetLimits(soft, hard) }
+
 // reclaim empties the caches for a request that the hard limit refused, and reports whether it did.
 func (h *Heap) reclaim() bool {
 	if !h.pages().HardLimited() {
