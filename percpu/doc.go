@@ -16,8 +16,8 @@
 // whose layout puts the classes nearly all requests use on its first page. Each slab has a layout of its own: when
 // a class has outgrown its place, the vCPU moves to a slab in which every class has what it has now, this one what
 // it wants, and all a share of the rest. Any class may get what its budget can pay: 10,000 objects of 64 bytes
-// that come and go need 40 % of the budget, and then never miss. A slab that is four times too large shrinks. A vCPU whose
-// layouts are outgrown soon after they were made gets slabs with up to four times the room.
+// that come and go need 40 % of the budget, and then never miss. A slab that is four times too large shrinks. A
+// vCPU whose layouts are outgrown soon after they were made gets slabs with up to four times the room.
 //
 // # Who may touch it
 //
@@ -60,9 +60,8 @@
 //
 // Each vCPU has a budget in bytes (Limit). Classes take capacity from it as they miss (policy.go) and, once
 // it is spent, from classes of the same vCPU that miss much less often for the bytes they have. Only misses are
-// counted. Every five
-// seconds Balance moves budget between vCPUs (shuffle.go has the two policies), and DrainIdle takes back what
-// nobody has used for half a minute: objects go to the transfer cache, a whole vCPU's slab to the system.
+// counted. Every five seconds Balance moves budget between vCPUs (shuffle.go has the two policies), and DrainIdle takes
+// back what nobody has used for half a minute: objects go to the transfer cache, a whole vCPU's slab to the system.
 //
 // Invariants: available + sum of class size x capacity = capacity of the vCPU; the sum of the capacities of all
 // vCPUs the process has run on = their number x Limit; begin <= current <= end; capacity never exceeds the
