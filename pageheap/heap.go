@@ -94,7 +94,7 @@ func (h *Heap) Unmap() { h.space.Free() }
 // has changed then.
 func (h *Heap) Alloc(n units.Pages, c units.ClassID, objects uint16) (id units.SpanID, zeroed bool) {
 	set := uint32(setShort)
-	if c != 0 && objects > fewObjects && h.lifetime {
+	if c != 0 && objects > fewObjects {
 		set = setLong
 	}
 	return h.alloc(n, 1, c, set)
@@ -175,7 +175,8 @@ type grant struct {
 // take finds n pages in what the window has. Caller holds mu.
 func (h *Heap) take(n, align, set uint32) grant {
 	if n < perHuge && align < perHuge {
-		if first, zeroed, ok := h.filler.get(n, align, set); ok {
+		apart := h.apart(set)
+		if first, zeroed, ok := h.filler.get(n, align, apart); ok {
 			return grant{first: first, zeroed: zeroed}
 		}
 		hp := h.takeHuge(1, 1)
@@ -183,7 +184,7 @@ func (h *Heap) take(n, align, set uint32) grant {
 			return grant{first: units.NoPage}
 		}
 		fresh := h.cache.take(hp, 1)
-		h.filler.open(hp, n, set, fresh, false)
+		h.filler.open(hp, n, apart, fresh, false)
 		return grant{first: hp.Page(), zeroed: fresh, earned: fresh && earns(uint32(hp), set)}
 	}
 	if align == 1 && set != setCold && h.regions.huge != 0 && regional(n) {
@@ -207,6 +208,15 @@ func (h *Heap) take(n, align, set uint32) grant {
 		zeroed = zeroed && fresh
 	}
 	return grant{first: hp.Page(), zeroed: zeroed}
+}
+
+// apart is the set of hugepages for spans of a set: the legacy design does not keep those of many objects apart.
+// What earns a hugepage is the same in both designs.
+func (h *Heap) apart(set uint32) uint32 {
+	if set == setLong && !h.lifetime {
+		return setShort
+	}
+	return set
 }
 
 // takeHuge finds n free hugepages in a row at an address that is a multiple of align hugepages. They are still

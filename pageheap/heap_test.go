@@ -140,6 +140,25 @@ func TestLifetimeFillerSeparatesManyObjectsFromFew(t *testing.T) {
 	}
 }
 
+// The switch chooses where spans lie and not what hugepages are asked for, or a comparison of designs would measure both.
+func TestEarningDoesNotDependOnTheSwitch(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		h := newHeap(t, Options{LifetimeFiller: on})
+		h.growMu.Lock()
+		h.grow(16)
+		h.growMu.Unlock()
+		h.cache.take(0, earnedFrom)
+		if g := h.take(1, 1, setLong); !g.earned {
+			t.Errorf("lifetime filler %v: a hugepage of small objects is not asked for", on)
+		}
+		h.cache.take(h.takeHuge(1, 1), 1)
+		if g := h.take(255, 1, setShort); g.earned {
+			t.Errorf("lifetime filler %v: a hugepage of a large object is asked for", on)
+		}
+		h.mu.Unlock()
+	}
+}
+
 func TestFillerTakesTheFullestHugepageThatFits(t *testing.T) {
 	h := newHeap(t, Options{})
 	a := must(t, h, 200) // leaves 56

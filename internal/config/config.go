@@ -56,6 +56,7 @@ type Config struct {
 	SoftLimit, HardLimit units.Bytes
 	Unaware              bool
 	Retain               bool    // free memory goes back on request, at a limit or on an alarm, and not by itself
+	NoCollapse           bool    // small pages are left as they are, and /proc/self/pagemap closed
 	Topology             uintptr // NUL-terminated, for topology.Override; 0 for none. The heap says what is wrong with it
 }
 
@@ -131,15 +132,9 @@ func (c *Config) one(p uintptr, secure bool) {
 	case after(p, "LIMIT=") != 0:
 		c.limit(p, after(p, "LIMIT="))
 	case after(p, "RELEASE=") != 0:
-		v := after(p, "RELEASE=")
-		switch {
-		case is(v, "auto"):
-			c.Retain = false
-		case is(v, "none"):
-			c.Retain = true
-		default:
-			bad(p, "use auto or none")
-		}
+		c.Retain = none(p, after(p, "RELEASE="), c.Retain)
+	case after(p, "COLLAPSE=") != 0:
+		c.NoCollapse = none(p, after(p, "COLLAPSE="), c.NoCollapse)
 	case after(p, "PERCPU_LIMIT=") != 0:
 		n := size(p, after(p, "PERCPU_LIMIT="), c.PerCPULimit)
 		if n != 0 && (n < units.MaxSmall || n > 1<<30) {
@@ -154,6 +149,18 @@ func (c *Config) one(p uintptr, secure bool) {
 	default:
 		bad(p, "there is no such variable: docs/tuning.md lists them")
 	}
+}
+
+// none is whether the value v of the variable at p says none and not auto; old if it says neither.
+func none(p, v uintptr, old bool) bool {
+	switch {
+	case is(v, "auto"):
+		return false
+	case is(v, "none"):
+		return true
+	}
+	bad(p, "use auto or none")
+	return old
 }
 
 func (c *Config) check(v uintptr) {

@@ -48,6 +48,8 @@ func TestGoodValuesAreTakenSilently(t *testing.T) {
 		{"TICK=1000", func(c *Config) { c.TickMillis = 1000 }},
 		{"LIMIT=auto", func(*Config) {}},
 		{"LIMIT=none", func(c *Config) { c.Unaware = true }},
+		{"COLLAPSE=none", func(c *Config) { c.NoCollapse = true }},
+		{"COLLAPSE=auto", func(c *Config) {}},
 		{"LIMIT=512m", func(c *Config) { c.SoftLimit = 512 << 20 }},
 		{"LIMIT=512m,1g", func(c *Config) { c.SoftLimit, c.HardLimit = 512<<20, 1<<30 }},
 		{"LIMIT=8m,8m", func(c *Config) { c.SoftLimit, c.HardLimit = 8<<20, 8<<20 }},

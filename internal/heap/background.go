@@ -64,7 +64,7 @@ func (h *Heap) due(now int64) {
 	if u != pageheap.Calm || !h.retain {
 		h.pages().Background(now/t.nanos*1e9, u)
 	}
-	if u == pageheap.Calm {
+	if u == pageheap.Calm && !h.uncollapsed {
 		h.pages().Collapse()
 	}
 	h.publish(now)

@@ -14,17 +14,18 @@ import (
 
 // Heap is one allocator with its own address range. The zero value needs Init; it must not be copied.
 type Heap struct {
-	gates     [gates]gate
-	forking   uint32 // forks under way
-	deferred  uint64 // head of the list of frees that came while a fork was under way
-	side      side   //
-	tick      ticker // of work that is due now and then
-	checking  config.Check
-	marker    uint64 // of free small objects
-	published publisher
-	awareness awareness // of the memory that the system has left
-	divided   bool      // the machine's topology is known
-	retain    bool      // free memory does not go back by itself
+	gates       [gates]gate
+	forking     uint32 // forks under way
+	deferred    uint64 // head of the list of frees that came while a fork was under way
+	side        side   //
+	tick        ticker // of work that is due now and then
+	checking    config.Check
+	marker      uint64 // of free small objects
+	published   publisher
+	awareness   awareness // of the memory that the system has left
+	divided     bool      // the machine's topology is known
+	retain      bool      // free memory does not go back by itself
+	uncollapsed bool      // small pages are not collapsed
 
 	// Front is the first tier; each tier holds the next.
 	Front percpu.Cache
@@ -60,7 +61,7 @@ func (h *Heap) Init(o *Options) bool {
 	}
 	h.pages().SetLimits(c.SoftLimit, c.HardLimit)
 	h.awareness.root, h.awareness.off = o.SysRoot, c.Unaware
-	h.retain = c.Retain
+	h.retain, h.uncollapsed = c.Retain, c.NoCollapse
 	if !h.side.init(h.pages()) {
 		return false
 	}
