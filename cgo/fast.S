@@ -215,7 +215,8 @@ vcm_new:
  * first page up. Then the mark: an object that has it is suspected to be free already. Its upper half is compared
  * only: a load that is wider than the program's last store there would wait for that to reach the cache (4 cycles
  * and more a pair, measured where one byte had been written). \size: where rsi is the object's size in bytes, whose
- * class it must have: as malloc or as new finds it. */
+ * class it must have: as malloc or as new finds it. That class, which is known before the object's address is, is the
+ * one used: the next malloc's loads wait for the address of this free's stores (mixed sizes 7.6 -> 6.0 ns a pair). */
 	.macro	release slow, size=none, limit=FAST_LIMIT
 	lea	vcm_fast(%rip), %r10
 	mov	%rdi, %r9
@@ -224,18 +225,20 @@ vcm_new:
 	jae	8f
 	shr	$PAGE_SHIFT, %r9
 	mov	FAST_CLASSES(%r10), %rcx
+	.ifc	\size, none
 	movzbl	(%rcx,%r9), %eax
-	.ifnc	\size, none
+	.else
+	movzbl	(%rcx,%r9), %ecx
 	cmp	$FINE_MAX, %rsi
 	ja	6f
 	.ifc	\size, new
-	lea	7(%rsi), %ecx
-	shr	$3, %ecx
-	movzbl	FAST_LOOKUP(%r10,%rcx), %ecx
+	lea	7(%rsi), %eax
+	shr	$3, %eax
+	movzbl	FAST_LOOKUP(%r10,%rax), %eax
 	.else
-	lea	15(%rsi), %ecx
-	shr	$4, %ecx
-	movzbl	FAST_LOOKUP(%r10,%rcx,2), %ecx
+	lea	15(%rsi), %eax
+	shr	$4, %eax
+	movzbl	FAST_LOOKUP(%r10,%rax,2), %eax
 	.endif
 5:	cmp	%ecx, %eax
 	jne	8f
@@ -278,9 +281,9 @@ vcm_new:
 	.ifnc	\size, none
 6:	cmp	$MAX_SMALL, %rsi
 	ja	8b
-	lea	127(%rsi), %ecx
-	shr	$7, %ecx
-	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rcx), %ecx
+	lea	127(%rsi), %eax
+	shr	$7, %eax
+	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rax), %eax
 	jmp	5b
 	.endif
 10:	call	vcm_give_locked

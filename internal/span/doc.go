@@ -5,7 +5,7 @@
 // two ways, chosen by the class's object size:
 //
 //   - Bitmap, from 32 bytes up (at most 256 objects): bit k of the span says object k is free. Popping takes
-//     the lowest addresses first. A second free of an object is seen at once.
+//     the lowest addresses first, from the span's color on. A second free of an object is seen at once.
 //   - Index list, for 8 and 16 bytes (1024 and 512 objects on a page), where a bitmap would take up to 128
 //     bytes a span: free objects themselves hold 16-bit indices of others. A node holds the next node's
 //     index and up to three more, in the last 8 bytes of the object, so that a 16-byte object keeps its

@@ -125,7 +125,7 @@ func TestPushRefusesWhatIsNotHandedOut(t *testing.T) {
 	})
 }
 
-func TestBitmapPopsTheLowestAddressesFirst(t *testing.T) {
+func TestBitmapPopsTheLowestAddressesFromTheColorOnFirst(t *testing.T) {
 	eachClass(t, func(t *testing.T, c units.ClassID) {
 		if tiny(c) {
 			t.Skip("index list")
@@ -136,14 +136,46 @@ func TestBitmapPopsTheLowestAddressesFirst(t *testing.T) {
 		for range len(m.live)/2 + 1 {
 			m.push(r.IntN(len(m.out)))
 		}
-		free := slices.Index(m.live, false)
-		for free >= 0 {
+		color := int(m.s.color)
+		next := func() int {
+			if i := slices.Index(m.live[color:], false); i >= 0 {
+				return color + i
+			}
+			return slices.Index(m.live, false)
+		}
+		for free := next(); free >= 0; free = next() {
 			before := len(m.out)
 			m.pop(1)
 			if got := m.out[before]; got != free {
 				t.Fatalf("object %d, though %d is free", got, free)
 			}
-			free = slices.Index(m.live, false)
+		}
+	})
+}
+
+// Of the spans on 33 pages in a row, those of a class begin with as many objects as lie within colorBytes.
+func TestSpansBeginAtDifferentOffsets(t *testing.T) {
+	eachClass(t, func(t *testing.T, c units.ClassID) {
+		base, first := memory(t, c), map[uintptr]bool{}
+		for page := range units.PageID(33) {
+			var s Span
+			var out [1]uintptr
+			s.Init(page, sizeclass.Pages(c), c)
+			s.Pop(base, out[:], 1)
+			if off := out[0] - base; off > colorBytes {
+				t.Fatalf("offset %d", off)
+			}
+			first[out[0]] = true
+			if s.HandedOut() != 1 {
+				t.Fatalf("%d handed out", s.HandedOut())
+			}
+		}
+		want := 1
+		if !tiny(c) {
+			want += colorBytes / int(sizeclass.Size(c))
+		}
+		if len(first) != want {
+			t.Errorf("%d offsets, want %d", len(first), want)
 		}
 	})
 }
