@@ -12,7 +12,7 @@
 // of the live spans.
 //
 // Where NUMA nodes have page heaps of their own, they have lists of their own too: a list holds spans of one node.
-// Objects that come back are told apart by their addresses (InsertFrom), and Remove's callers say which node's they want.
+// Objects that come back are told apart by their addresses (Split), and Remove's callers say which node's they want.
 //
 // Lock order: a list's lock is a leaf but for the span table it reads. It is never held while calling the
 // page heap: Remove drops it before asking for a span, Insert gathers emptied spans and returns them after.

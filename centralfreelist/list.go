@@ -45,17 +45,10 @@ type Tier struct {
 	Pages pageheap.Heap
 }
 
-// Remove takes up to n objects of class c, writes them to out and returns how many; fewer than n when memory
-// is short or when a new span had fewer. Preconditions: n <= len(out), c != 0.
-func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int { return t.RemoveFor(c, out, n, 0) }
-
-// RemoveFor is Remove for a caller that tells the domain it runs in, from 1 to 255; 0 where there is but one.
-func (t *Tier) RemoveFor(c units.ClassID, out []uintptr, n int, domain uint32) int {
-	return t.RemoveOn(0, c, out, n, domain)
-}
-
-// RemoveOn is RemoveFor from the spans of a node.
-func (t *Tier) RemoveOn(node uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
+// Remove takes up to n objects of class c from the spans of a node, writes them to out and returns how many; fewer
+// than n when memory is short or when a new span had fewer. domain is that in which the caller runs, from 1 to 255; 0
+// where there is but one. Preconditions: n <= len(out), c != 0, node < Pages.Nodes().
+func (t *Tier) Remove(node uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
 	l := &t.on(node)[c]
 	got := 0
 	l.mu.Lock()
@@ -114,16 +107,11 @@ func (t *Tier) populate(node uint32, c units.ClassID, out []uintptr, n int) int 
 	return got
 }
 
-// Insert gives objects of class c back to their spans. It returns the first pointer that is not an object
-// handed out of class c (an interior pointer, or an object given back twice, which spans of 8 and 16 bytes
-// don't see), or 0; such pointers are left alone. Preconditions: len(objects) <= MaxBatch and every object lies
-// in the window.
-func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
-	return t.InsertFrom(c, objects, 0)
-}
-
-// InsertOn is InsertFrom for objects that are all of a node.
-func (t *Tier) InsertOn(node uint32, c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
+// Insert gives objects of class c, all of one node (Split), back to their spans. domain is that which freed them, from 1
+// to 255; 0 for unknown. It returns the first pointer that is not an object handed out of class c (an interior
+// pointer, or an object given back twice, which spans of 8 and 16 bytes don't see), or 0; such pointers are left
+// alone. Preconditions: len(objects) <= MaxBatch and every object lies in the window.
+func (t *Tier) Insert(node uint32, c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
 	// The page map is read before the lock is taken: an object's span does not change while it is out. Of a
 	// pointer that is no object the answer may be stale; the span then refuses it.
 	var ids [MaxBatch]units.SpanID

@@ -83,8 +83,8 @@ func TestRemoveReturnsFewerOnlyWhenANewSpanHasFewer(t *testing.T) {
 	const c = 86 // a few large objects a span
 	n := int(sizeclass.Objects(c))
 	var buf [MaxBatch]uintptr
-	require.Equal(t, n, m.tier.Remove(c, buf[:], MaxBatch))
-	require.Zero(t, m.tier.Insert(c, buf[:n]))
+	require.Equal(t, n, m.tier.Remove(0, c, buf[:], MaxBatch, 0))
+	require.Zero(t, giveBack(m.tier, c, buf[:n]))
 	m.check()
 }
 
@@ -108,7 +108,7 @@ func spansOf(m *model, c units.ClassID, out ...int) []units.SpanID {
 	for i, id := range ids {
 		for _, p := range by[id][out[i]:] {
 			one := [1]uintptr{p}
-			require.Zero(m.t, m.tier.Insert(c, one[:]))
+			require.Zero(m.t, giveBack(m.tier, c, one[:]))
 			delete(m.live, p)
 		}
 		m.out[c] = append(m.out[c], by[id][:out[i]]...)
@@ -168,21 +168,21 @@ func TestBadPointersAreReportedAndLeftAlone(t *testing.T) {
 		// Interior, of another class, on no page, and twice: each in a batch with good ones behind.
 		for _, bad := range []uintptr{good + 1, good + 8, good + size - 1} {
 			one := [1]uintptr{bad}
-			require.Equal(t, bad, m.tier.Insert(c, one[:]))
-			require.Equal(t, bad, m.tier.Insert(c+1, one[:]))
+			require.Equal(t, bad, giveBack(m.tier, c, one[:]))
+			require.Equal(t, bad, giveBack(m.tier, c+1, one[:]))
 		}
 		other := [1]uintptr{good}
-		require.Equal(t, good, m.tier.Insert(c+1, other[:]))
+		require.Equal(t, good, giveBack(m.tier, c+1, other[:]))
 		m.check()
 
 		require.Greater(t, len(m.out[c]), 1)
 		twice := [3]uintptr{good, good, m.out[c][1]}
-		require.Equal(t, good, m.tier.Insert(c, twice[:]))
+		require.Equal(t, good, giveBack(m.tier, c, twice[:]))
 		delete(m.live, good)
 		delete(m.live, m.out[c][1])
 		m.out[c] = m.out[c][2:]
 		m.check()
-		require.Equal(t, good, m.tier.Insert(c, other[:]), "a page that was given back, or an object that lies free")
+		require.Equal(t, good, giveBack(m.tier, c, other[:]), "a page that was given back, or an object that lies free")
 		m.check()
 	}
 }
@@ -204,7 +204,7 @@ func TestIsFreeKnowsWhatLiesInSpans(t *testing.T) {
 				continue
 			}
 			require.False(t, m.tier.IsFree(c, id, p))
-			require.Zero(t, m.tier.Insert(c, freed[i:i+1]))
+			require.Zero(t, giveBack(m.tier, c, freed[i:i+1]))
 			require.True(t, m.tier.IsFree(c, id, p))
 		}
 		require.False(t, m.tier.IsFree(c, id, held[0]))
@@ -220,7 +220,7 @@ func TestOutOfMemoryReturnsWhatThereIs(t *testing.T) {
 	var all []uintptr
 	for {
 		var buf [MaxBatch]uintptr
-		n := k.Remove(c, buf[:], 3)
+		n := k.Remove(0, c, buf[:], 3, 0)
 		if n == 0 {
 			break
 		}
@@ -232,11 +232,11 @@ func TestOutOfMemoryReturnsWhatThereIs(t *testing.T) {
 	require.EqualValues(t, len(all), st.Spans)
 	for len(all) > 0 {
 		n := min(len(all), MaxBatch)
-		require.Zero(t, k.Insert(c, all[:n]))
+		require.Zero(t, giveBack(k, c, all[:n]))
 		all = all[n:]
 	}
 	var one [1]uintptr
-	require.Equal(t, 1, k.Remove(3, one[:], 1))
+	require.Equal(t, 1, k.Remove(0, 3, one[:], 1, 0))
 }
 
 func TestConcurrentUseLosesAndDoublesNothing(t *testing.T) {
@@ -272,7 +272,7 @@ func useConcurrently(t *testing.T, nodes uint32) {
 				c := classes[r.IntN(len(classes))]
 				var buf [MaxBatch]uintptr
 				if r.IntN(2) == 0 && len(held[c]) < 500 {
-					n := k.RemoveOn(uint32(r.IntN(int(nodes))), c, buf[:], 1+r.IntN(MaxBatch), 0)
+					n := k.Remove(uint32(r.IntN(int(nodes))), c, buf[:], 1+r.IntN(MaxBatch), 0)
 					for _, p := range buf[:n] {
 						*stamp(p, 0) = uint64(p) ^ uint64(g+1)<<56
 					}
@@ -285,14 +285,14 @@ func useConcurrently(t *testing.T, nodes uint32) {
 				for _, p := range buf[:n] {
 					stamp(p, uint64(p)^uint64(g+1)<<56)
 				}
-				if bad := k.Insert(c, buf[:n]); bad != 0 {
+				if bad := giveBack(k, c, buf[:n]); bad != 0 {
 					t.Errorf("%#x refused", bad)
 				}
 			}
 			for c := range held {
 				out.Add(int64(len(held[c])))
 				for ; len(held[c]) > 0; held[c] = held[c][1:] {
-					if bad := k.Insert(units.ClassID(c), held[c][:1]); bad != 0 {
+					if bad := giveBack(k, units.ClassID(c), held[c][:1]); bad != 0 {
 						t.Errorf("%#x refused", bad)
 					}
 				}

@@ -68,7 +68,7 @@ func (m *model) remove(c units.ClassID, n int) {
 	var buf [MaxBatch]uintptr
 	m.next++
 	node := m.next % m.tier.Pages.Nodes()
-	got := m.tier.RemoveOn(node, c, buf[:], n, 0)
+	got := m.tier.Remove(node, c, buf[:], n, 0)
 	require.True(m.t, got >= 1 && got <= n, "Remove(%d, %d) returned %d", c, n, got)
 	for _, p := range buf[:got] {
 		require.True(m.t, m.tier.Pages.Contains(p))
@@ -81,6 +81,18 @@ func (m *model) remove(c units.ClassID, n int) {
 	m.out[c] = append(m.out[c], buf[:got]...)
 }
 
+// giveBack gives objects of any nodes back, and may change their order.
+func giveBack(t *Tier, c units.ClassID, objects []uintptr) (bad uintptr) {
+	for len(objects) > 0 {
+		node, n := t.Split(objects)
+		if b := t.Insert(node, c, objects[:n], 0); bad == 0 {
+			bad = b
+		}
+		objects = objects[n:]
+	}
+	return bad
+}
+
 // insert gives back n objects of class c, chosen by r.
 func (m *model) insert(c units.ClassID, n int, r *rand.Rand) {
 	m.t.Helper()
@@ -91,7 +103,7 @@ func (m *model) insert(c units.ClassID, n int, r *rand.Rand) {
 		o[j], o[len(o)-1-i] = o[len(o)-1-i], o[j]
 	}
 	batch := o[len(o)-n:]
-	require.Zero(m.t, m.tier.Insert(c, batch))
+	require.Zero(m.t, giveBack(m.tier, c, batch))
 	for _, p := range batch {
 		delete(m.live, p)
 	}

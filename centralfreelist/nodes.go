@@ -5,7 +5,6 @@ import (
 
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
-	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/internal/vm"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
@@ -48,22 +47,6 @@ func (t *Tier) Split(objects []uintptr) (node uint32, n int) {
 		}
 	}
 	return node, n
-}
-
-// InsertFrom is Insert for objects of which is known that domain freed them, from 1 to 255; 0 for unknown. It may
-// change their order.
-func (t *Tier) InsertFrom(c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
-	if t.Pages.Nodes() < 2 {
-		return t.InsertOn(0, c, objects, domain)
-	}
-	for len(objects) > 0 {
-		node, n := t.Split(objects)
-		if b := t.InsertOn(node, c, objects[:n], domain); bad == 0 {
-			bad = b
-		}
-		objects = objects[n:]
-	}
-	return bad
 }
 
 // add sums the counters of several nodes' lists.

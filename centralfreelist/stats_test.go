@@ -95,10 +95,10 @@ func TestRunsOfOneSpanAndSinglesGiveTheSameLists(t *testing.T) {
 		}
 		for _, n := range []int{3, 1, 30, 17, 64} {
 			n = min(n, len(a.out[c]))
-			a.tier.Insert(c, a.out[c][:n])
+			giveBack(a.tier, c, a.out[c][:n])
 			a.out[c] = a.out[c][n:]
 			for _, p := range b.out[c][:n] {
-				b.tier.Insert(c, []uintptr{p})
+				giveBack(b.tier, c, []uintptr{p})
 			}
 			b.out[c] = b.out[c][n:]
 			require.Equal(t, a.tier.lists[c].nonempty, b.tier.lists[c].nonempty)

@@ -201,46 +201,23 @@ func TestWhatOverflowsAShardReachesTheOtherDomains(t *testing.T) {
 
 func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 	for _, legacy := range []bool{false, true} {
-		r := newRand(t)
 		k := newTier(t)
 		k.Legacy = legacy
 		divide(t, k, four)
-		var out [sizeclass.NumClasses][]uintptr
-		var held [sizeclass.NumClasses]int
-		live := map[uintptr]bool{}
-		classes := []units.ClassID{1, 2, 3, 25, 39, 60, 86, 87}
+		m := newChurn(t, k, newRand(t))
 		for i := range long(10000) {
-			c := classes[r.IntN(len(classes))]
+			c := m.class()
 			if i%1000 == 0 && i > 0 {
-				for range r.IntN(2 * idleVisits) {
+				for range m.r.IntN(2 * idleVisits) {
 					k.Plunder() // domains are left
 				}
 			}
-			cpu := int32(r.IntN(1 + i/1000%8))
-			simcpu.Set(cpu)
-			var buf [centralfreelist.MaxBatch]uintptr
-			switch op := r.IntN(100); {
-			case op < 48 && len(out[c]) < 4000:
-				n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
-				require.Positive(t, n)
-				for _, p := range buf[:n] {
-					require.False(t, live[p], "%#x was handed out twice", p)
-					live[p] = true
-				}
-				out[c] = append(out[c], buf[:n]...)
+			simcpu.Set(int32(m.r.IntN(1 + i/1000%8)))
+			switch op := m.r.IntN(100); {
+			case op < 48 && m.mayRemove(c):
+				m.remove(c)
 			case op < 94:
-				n := copy(buf[:], out[c][:min(len(out[c]), 1+r.IntN(len(buf)))])
-				out[c] = out[c][n:]
-				for _, p := range buf[:n] {
-					delete(live, p)
-				}
-				require.Zero(t, k.Insert(c, buf[:n]))
-				if n > 0 && !k.Holds(c, buf[0]) {
-					id := k.Central.Pages.SpanAt(buf[0])
-					require.True(t, id == 0 || k.Central.IsFree(c, id, buf[0]), "a span that emptied, or the object in it")
-				}
-			case op < 95:
-				k.Plunder()
+				m.insert(c)
 			case op < 97:
 				k.Plunder()
 			case op < 99:
@@ -249,19 +226,13 @@ func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 				k.Drain()
 			}
 			if i%100 == 0 {
-				for c := range out {
-					held[c] = len(out[c])
-				}
-				check(t, k, &held)
+				check(t, k, held(&m.out))
 				st := stats(k, c)
 				require.LessOrEqual(t, st.Crossed, st.Reused)
 			}
 		}
 		k.Drain()
-		for c := range out {
-			held[c] = len(out[c])
-		}
-		check(t, k, &held)
+		check(t, k, held(&m.out))
 	}
 }
 
@@ -295,19 +266,8 @@ func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
 		require.Zero(t, k.Insert(c, buf[:n]))
 	}
 	require.Positive(t, refusals)
-	var held [sizeclass.NumClasses]int
-	for c := range out {
-		held[c] = len(out[c])
-	}
-	check(t, k, &held)
-	for c := range out {
-		insert(t, k, units.ClassID(c), out[c])
-	}
-	k.Drain()
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		require.Zero(t, outstanding(k, c), "class %d", c)
-	}
-	require.Empty(t, k.Central.Pages.Check())
+	check(t, k, held(&out))
+	giveAllBack(t, k, &out)
 }
 
 // 64 threads on one class, bound to the machine's CPUs, each a domain of its own.

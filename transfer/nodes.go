@@ -189,7 +189,7 @@ func (t *Tier) removeNear(at place, c units.ClassID, out []uintptr, n int) int {
 		node := (own + i) % several
 		got := t.sharedOf(node).take(c, out, n, at.domain)
 		if got == 0 {
-			got = t.Central.RemoveOn(node, c, out, n, at.domain)
+			got = t.Central.Remove(node, c, out, n, at.domain)
 		}
 		if got > 0 {
 			return t.counted(own, node, got)

@@ -116,40 +116,22 @@ func TestNodesDoWithoutShards(t *testing.T) {
 
 func TestRandomOperationsOfManyNodesConserveObjects(t *testing.T) {
 	for _, nodes := range []int{2, 4} {
-		r := newRand(t)
 		k := newTier(t)
 		divide(t, k, nodesOf(nodes))
-		var out [sizeclass.NumClasses][]uintptr
-		var held [sizeclass.NumClasses]int
-		live := map[uintptr]bool{}
-		classes := []units.ClassID{1, 2, 3, 25, 39, 60, 86, 87}
+		m := newChurn(t, k, newRand(t))
 		for i := range long(10000) {
-			c := classes[r.IntN(len(classes))]
-			simcpu.Set(int32(r.IntN(1 + min(i/500, 2*nodes-1))))
-			var buf [centralfreelist.MaxBatch]uintptr
-			switch op := r.IntN(100); {
-			case op < 48 && len(out[c]) < 4000:
-				n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
-				require.Positive(t, n)
+			c := m.class()
+			simcpu.Set(int32(m.r.IntN(1 + min(i/500, 2*nodes-1))))
+			switch op := m.r.IntN(100); {
+			case op < 48 && m.mayRemove(c):
+				got := m.remove(c)
 				at := k.Node()
-				for _, p := range buf[:n] {
-					require.False(t, live[p], "%#x was handed out twice", p)
+				for _, p := range got {
 					require.Equal(t, max(at, 1)-1, k.Central.Pages.NodeAt(p), "no memory is short: nothing comes from elsewhere")
-					live[p] = true
 				}
-				out[c] = append(out[c], buf[:n]...)
 			case op < 94:
-				r.Shuffle(len(out[c]), func(i, j int) { out[c][i], out[c][j] = out[c][j], out[c][i] })
-				n := copy(buf[:], out[c][:min(len(out[c]), 1+r.IntN(len(buf)))])
-				out[c] = out[c][n:]
-				for _, p := range buf[:n] {
-					delete(live, p)
-				}
-				require.Zero(t, k.Insert(c, buf[:n]))
-				if n > 0 && !k.Holds(c, buf[0]) {
-					id := k.Central.Pages.SpanAt(buf[0])
-					require.True(t, id == 0 || k.Central.IsFree(c, id, buf[0]), "a span that emptied, or the object in it")
-				}
+				m.r.Shuffle(len(m.out[c]), func(i, j int) { m.out[c][i], m.out[c][j] = m.out[c][j], m.out[c][i] })
+				m.insert(c)
 			case op < 96:
 				k.Plunder()
 			case op < 99:
@@ -158,22 +140,12 @@ func TestRandomOperationsOfManyNodesConserveObjects(t *testing.T) {
 				k.Drain()
 			}
 			if i%100 == 0 {
-				for c := range out {
-					held[c] = len(out[c])
-				}
-				check(t, k, &held)
+				check(t, k, held(&m.out))
 				checkNodes(t, k)
 			}
 		}
 		require.EqualValues(t, nodes, k.Nodes())
-		for c := range out {
-			insert(t, k, units.ClassID(c), out[c])
-		}
-		k.Drain()
-		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-			require.Zero(t, outstanding(k, c), "class %d", c)
-		}
-		require.Empty(t, k.Central.Pages.Check())
+		giveAllBack(t, k, &m.out)
 		for i := range k.Nodes() {
 			var st NodeStats
 			k.NodeStats(i, &st)
@@ -228,14 +200,7 @@ func TestANodeWithoutMemoryIsServedByTheOthers(t *testing.T) {
 	require.EqualValues(t, strange, far, "what came from elsewhere, and what was counted")
 	require.Positive(t, far)
 	checkNodes(t, k)
-	for c := range out {
-		insert(t, k, units.ClassID(c), out[c])
-	}
-	k.Drain()
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		require.Zero(t, outstanding(k, c), "class %d", c)
-	}
-	require.Empty(t, k.Central.Pages.Check())
+	giveAllBack(t, k, &out)
 }
 
 // Something lies where a node's caches would: the home heap serves it.

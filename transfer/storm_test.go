@@ -16,31 +16,15 @@ import (
 )
 
 func TestRandomOperationsKeepTheInvariants(t *testing.T) {
-	r := newRand(t)
 	k := newTier(t)
-	var out [sizeclass.NumClasses][]uintptr
-	var held [sizeclass.NumClasses]int
-	live := map[uintptr]bool{}
-	classes := []units.ClassID{1, 2, 3, 25, 39, 60, 86, 87}
+	m := newChurn(t, k, newRand(t))
 	for i := range long(10000) {
-		c := classes[r.IntN(len(classes))]
-		var buf [centralfreelist.MaxBatch]uintptr
-		switch op := r.IntN(100); {
-		case op < 48 && len(out[c]) < 4000:
-			n := k.Remove(c, buf[:], 1+r.IntN(len(buf)))
-			require.Positive(t, n)
-			for _, p := range buf[:n] {
-				require.False(t, live[p], "%#x was handed out twice", p)
-				live[p] = true
-			}
-			out[c] = append(out[c], buf[:n]...)
+		c := m.class()
+		switch op := m.r.IntN(100); {
+		case op < 48 && m.mayRemove(c):
+			m.remove(c)
 		case op < 96:
-			n := copy(buf[:], out[c][:min(len(out[c]), 1+r.IntN(len(buf)))])
-			out[c] = out[c][n:]
-			for _, p := range buf[:n] {
-				delete(live, p)
-			}
-			require.Zero(t, k.Insert(c, buf[:n]))
+			m.insert(c)
 		case op < 98:
 			k.Plunder()
 		case op < 99:
@@ -49,10 +33,7 @@ func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 			k.Drain()
 		}
 		if i%100 == 0 {
-			for c := range out {
-				held[c] = len(out[c])
-			}
-			check(t, k, &held)
+			check(t, k, held(&m.out))
 			balanced(t, k)
 		}
 	}
@@ -151,7 +132,7 @@ func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
 			defer runtime.UnlockOSThread()
 			for !done.Load() {
 				var buf [centralfreelist.MaxBatch]uintptr
-				n := k.Central.Remove(c, buf[:], len(buf))
+				n := k.Central.Remove(0, c, buf[:], len(buf), 0)
 				k.Insert(c, buf[:n])
 			}
 		})

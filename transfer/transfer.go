@@ -103,7 +103,7 @@ func (t *Tier) insertShared(c units.ClassID, objects []uintptr, from uint32) (ba
 func (t *Tier) insertOf(node uint32, c units.ClassID, objects []uintptr, from uint32) (bad uintptr) {
 	if rest := objects[t.sharedOf(node).put(c, objects, from, &t.budget):]; len(rest) > 0 {
 		t.budget.raise(t.Central.Pages.Grown())
-		return t.Central.InsertOn(node, c, rest, from)
+		return t.Central.Insert(node, c, rest, from)
 	}
 	return 0
 }
@@ -126,7 +126,7 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 	if got := t.shared.take(c, out, n, d); got > 0 {
 		return got
 	}
-	return t.Central.RemoveFor(c, out, n, d)
+	return t.Central.Remove(0, c, out, n, d)
 }
 
 // Drain gives back everything.
@@ -163,7 +163,7 @@ func (t *Tier) giveBack(g *group, c units.ClassID, n uint32) {
 // pass hands objects that domain from freed to what stands behind group g.
 func (t *Tier) pass(g *group, c units.ClassID, objects []uintptr, from uint32) {
 	if g.domain == none {
-		t.Central.InsertOn(g.node, c, objects, from)
+		t.Central.Insert(g.node, c, objects, from)
 	} else {
 		t.insertShared(c, objects, from)
 	}

@@ -54,7 +54,7 @@ func newRand(t testing.TB) *rand.Rand {
 func fetch(t testing.TB, k *Tier, c units.ClassID, n int) (out []uintptr) {
 	for len(out) < n {
 		var buf [centralfreelist.MaxBatch]uintptr
-		got := k.Central.Remove(c, buf[:], min(n-len(out), len(buf)))
+		got := k.Central.Remove(0, c, buf[:], min(n-len(out), len(buf)), 0)
 		require.Positive(t, got)
 		out = append(out, buf[:got]...)
 	}
