@@ -92,6 +92,26 @@ func refresh() {
 	}
 }
 
+// markFreed is where Free begins, but for the assembly: it marks the object at a and returns its class, or 0 for what
+// freeSlow is to look at, which it leaves alone: no small object starts there, or one that bears the mark.
+//
+//go:nosplit
+func markFreed(a uintptr) units.ClassID {
+	if a-door.base >= door.grown.Load() {
+		return 0
+	}
+	page, off := (a-door.base)>>units.PageShift, a&(units.PageSize-1)
+	c := units.ClassID(sys.Byte(door.classes + page))
+	if c > sizeclass.LastOnePage {
+		off = longOffset(page, a)
+	}
+	if c == 0 || !sizeclass.Divides(c, off) || sys.Load32(a+4) == uint32(door.mark) {
+		return 0
+	}
+	sys.Store64(a, door.mark) // a second free will see it
+	return c
+}
+
 // longOffset is how far p, which lies on page, counted from door.base, is from the start of its span: for classes
 // whose spans are longer than a page.
 func longOffset(page, p uintptr) uintptr {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
-	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
 // Malloc returns size bytes, aligned to 16. Their contents are undefined. A request of 0 bytes gets an
@@ -26,19 +25,9 @@ func Malloc(size uintptr) (unsafe.Pointer, error) {
 // costs a line on standard error and ends the process.
 func Free(p unsafe.Pointer) {
 	a := uintptr(p)
-	if a-door.base < door.grown.Load() {
-		page, off := (a-door.base)>>units.PageShift, a&(units.PageSize-1)
-		c := units.ClassID(sys.Byte(door.classes + page))
-		if c > sizeclass.LastOnePage {
-			off = longOffset(page, a)
-		}
-		if c != 0 && sizeclass.Divides(c, off) && sys.Load32(a+4) != uint32(door.mark) {
-			sys.Store64(a, door.mark) // a second free will see it
-			if !put(c, a) {
-				freeMarked(p)
-			}
-			return
-		}
+	if c := markFreed(a); c == 0 {
+		freeSlow(p)
+	} else if !put(c, a) {
+		freeMarked(p)
 	}
-	freeSlow(p)
 }

@@ -6,8 +6,6 @@ import (
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
-	"github.com/vcmalloc/vcmalloc/internal/sys"
-	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
 // The two functions below are nosplit, which to the compiler says that they have no safe points except at calls
@@ -46,33 +44,26 @@ func mallocPortable(size uintptr) (unsafe.Pointer, error) {
 //go:nosplit
 func freePortable(p unsafe.Pointer) {
 	a := uintptr(p)
-	if a-door.base < door.grown.Load() {
-		page, off := (a-door.base)>>units.PageShift, a&(units.PageSize-1)
-		c := units.ClassID(sys.Byte(door.classes + page))
-		if c > sizeclass.LastOnePage {
-			off = longOffset(page, a)
-		}
-		if c != 0 && sizeclass.Divides(c, off) && sys.Load32(a+4) != uint32(door.mark) {
-			sys.Store64(a, door.mark) // a second free will see it
-			v := uintptr(procPin())
-			procUnpin()
-			if v < door.ps {
-				r := (*record)(unsafe.Add(nil, door.records+v<<recordShift))
-				r.Inside = 1
-				s := r.Slab
-				h := (*[2]uint16)(unsafe.Add(nil, s+uintptr(c)*4))
-				i := h[0]
-				if i < h[1] {
-					*(*uintptr)(unsafe.Add(nil, s+uintptr(i)*8)) = a
-					h[0] = i + 1
-					r.Inside = 0
-					return
-				}
-				r.Inside = 0
-			}
-			freeMarked(p)
+	c := markFreed(a)
+	if c == 0 {
+		freeSlow(p)
+		return
+	}
+	v := uintptr(procPin())
+	procUnpin()
+	if v < door.ps {
+		r := (*record)(unsafe.Add(nil, door.records+v<<recordShift))
+		r.Inside = 1
+		s := r.Slab
+		h := (*[2]uint16)(unsafe.Add(nil, s+uintptr(c)*4))
+		i := h[0]
+		if i < h[1] {
+			*(*uintptr)(unsafe.Add(nil, s+uintptr(i)*8)) = a
+			h[0] = i + 1
+			r.Inside = 0
 			return
 		}
+		r.Inside = 0
 	}
-	freeSlow(p)
+	freeMarked(p)
 }
