@@ -111,15 +111,10 @@ func cases(ctx context.Context, l *lab.Lab, group []*Design) ([]runner.Case, err
 	brief := l.Size != lab.Full && len(l.Only) == 0
 	var out []runner.Case
 	if !group[0].OnlyOwn {
-		traces, err := fleet.Cases(l)
-		if err != nil {
+		var err error
+		if out, err = workloads(ctx, l); err != nil {
 			return nil, err
 		}
-		programs, err := work.Cases(ctx, l)
-		if err != nil {
-			return nil, err
-		}
-		out = slices.Concat(traces, programs)
 	}
 	for i := range out {
 		out[i].Optional = out[i].Optional || brief && !slices.Contains(inBrief, out[i].Name)
@@ -140,6 +135,16 @@ func cases(ctx context.Context, l *lab.Lab, group []*Design) ([]runner.Case, err
 	return out, nil
 }
 
+// workloads are the traces and programs.
+func workloads(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
+	traces, err := fleet.Cases(l)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := work.Cases(ctx, l)
+	return slices.Concat(traces, programs), err
+}
+
 func quoted(env []string) string {
 	out := ""
 	for i, kv := range env {
@@ -151,8 +156,8 @@ func quoted(env []string) string {
 	return out
 }
 
-// plan is nil for the command line's. The first round is far off the others, where a case's input is new. From 12 rounds on the interval leaves the extremes out, and on a machine shared with
-// others there are some.
+// plan is nil for the command line's. The first round is far off the others, where a case's input is new. From 12 rounds
+// on the interval leaves the extremes out, and on a machine shared with others there are some.
 func plan(l *lab.Lab, compared int) *runner.Plan {
 	p := &runner.Plan{Rounds: 5, MinRounds: 3, Warmup: 1, Budget: 15 * time.Second}
 	switch {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vcmalloc/vcmalloc/bench/fleet"
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/report"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
@@ -43,11 +42,7 @@ func boundCases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 		domains(l, "hand-off across domains", "across", "4 pairs of a producer and a consumer on different CPUs: what is freed in one domain is "+
 			"needed in the other, whatever the allocator does.", seconds),
 	}
-	cases, err := fleet.Cases(l)
-	if err != nil {
-		return nil, err
-	}
-	more, err := work.Cases(ctx, l)
+	cases, err := workloads(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +50,7 @@ func boundCases(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range slices.Concat(cases, more) {
+	for _, c := range cases {
 		if !slices.Contains([]string{"synthetic fleet", "redis, mixed", "pipeline", "key-value"}, c.Name) {
 			continue
 		}
