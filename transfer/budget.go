@@ -10,15 +10,16 @@ const (
 	budgetFraction = 32 // of the heap: 3 %
 	budgetMost     = 32 << 20
 
-	// shardBytes is what each domain in use adds, for shards alone: with 64 KiB or so for each of 16 domains of a simulated
-	// machine (`bench nuca-sim`), 67 % of a hand-off's objects crossed instead of 37 %.
+	// shardBytes is what each domain adds when it is first used, for shards alone: with one budget for all 16 domains of
+	// a simulated machine (`bench nuca-sim`), 67 % of a hand-off's objects crossed instead of 37 %.
 	shardBytes = 512 << 10
 )
 
 // budgetFor is the budget of a heap of so many bytes.
 func budgetFor(heap uint64) uint64 { return min(budgetFloor+heap/budgetFraction, budgetMost) }
 
-// budget is bytes of capacity that any class of any group may take, and gives back when it does not need them. Safe for concurrent use.
+// budget is bytes of capacity that any class of any group may take, and gives back when it does not need them. Safe for
+// concurrent use.
 type budget struct {
 	spare   uint64 // nobody has; atomic
 	total   uint64 // atomic

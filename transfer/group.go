@@ -178,7 +178,7 @@ func (g *group) relax(c units.ClassID, b *budget) (n uint32, busy bool) {
 	if !busy {
 		n, cut, k.dry = k.used, k.capacity, 0
 	}
-	// The objects leave after this; until then used may exceed nothing: capacity stays above it.
+	// The objects leave after this: until then capacity stays above used.
 	cut = min(cut, k.capacity-max(k.used, g.sizes.least(c)))
 	k.capacity -= cut
 	k.low = k.used
