@@ -119,13 +119,12 @@ func decode(b *block.Block, now clock) (*Snapshot, error) {
 		k := &b.Domain[i]
 		s.Domains = append(s.Domains, Domain{ID: i, Open: k.Open != 0, CPUs: int(k.CPUs), Bytes: k.Bytes, Hits: k.Hits, Misses: k.Misses})
 	}
-	for i := range b.Node[:b.Nodes] {
-		if b.Nodes < 2 {
-			break
+	if b.Nodes > 1 { // of one, the totals tell all
+		for i := range b.Node[:b.Nodes] {
+			k := &b.Node[i]
+			s.Nodes = append(s.Nodes, Node{ID: int(k.Kernel), CPUs: int(k.CPUs), Mapped: k.Mapped, Spans: k.Spans, Free: k.Free,
+				Unbacked: k.Empty, SpansAllocated: k.SpansAllocated, Near: k.Near, Far: k.Far, Home: k.Home})
 		}
-		k := &b.Node[i]
-		s.Nodes = append(s.Nodes, Node{ID: int(k.Kernel), CPUs: int(k.CPUs), Mapped: k.Mapped, Spans: k.Spans, Free: k.Free,
-			Unbacked: k.Empty, SpansAllocated: k.SpansAllocated, Near: k.Near, Far: k.Far, Home: k.Home})
 	}
 	return s, nil
 }

@@ -42,7 +42,7 @@ func WriteText(w io.Writer, p *Process) error {
 			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare(), humanize.Comma(int64(t.Carried)))
 		out.table(domainTable(s.Domains))
 	}
-	if len(s.Nodes) > 1 {
+	if len(s.Nodes) > 0 {
 		out.printf("\n")
 		out.table(nodeTable(s.Nodes))
 	}
