@@ -11,8 +11,10 @@
 // last object comes back is returned to the page heap at once; objects handed out + free objects = capacity
 // of the live spans.
 //
-// Where NUMA nodes have page heaps of their own, they have lists of their own too: a list holds spans of one node.
+// Pools: where NUMA nodes have page heaps of their own, they have lists of their own too: a list holds spans of one node.
 // Objects that come back are told apart by their addresses (Split), and Remove's callers say which node's they want.
+// Hinted objects (pageheap.Hint) have further lists, by node and hint. They are not cached above: whoever asks for one,
+// or frees one, comes here, and the page map hides their class from everybody who would not know.
 //
 // Lock order: a list's lock is a leaf but for the span table it reads. It is never held while calling the
 // page heap: Remove drops it before asking for a span, Insert gathers emptied spans and returns them after.

@@ -36,8 +36,10 @@ type list struct {
 // Tier is the central free lists of all classes and the page heap below them. The zero value needs Init of
 // Pages only.
 type Tier struct {
-	lists  lists
-	others vm.Table // lists of NUMA nodes beyond the first
+	lists   lists
+	others  vm.Table  // pools but the first
+	hinted  uint64    // bit i: pool i, one for hinted objects, exists; atomic
+	opening sys.Mutex // held while a pool is made
 
 	// Legacy switches span prioritisation off.
 	Legacy bool
@@ -45,11 +47,11 @@ type Tier struct {
 	Pages pageheap.Heap
 }
 
-// Remove takes up to n objects of class c from the spans of a node, writes them to out and returns how many; fewer
-// than n when memory is short or when a new span had fewer. domain is that in which the caller runs, from 1 to 255; 0
-// where there is but one. Preconditions: n <= len(out), c != 0, node < Pages.Nodes().
-func (t *Tier) Remove(node uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
-	l := &t.on(node)[c]
+// Remove takes up to n objects of class c from the spans of a pool (a node's number, or PoolOf), writes them to out and
+// returns how many; fewer than n when memory is short or when a new span had fewer. domain is that in which the caller
+// runs, from 1 to 255; 0 where there is but one. Preconditions: n <= len(out), c != 0, the pool exists.
+func (t *Tier) Remove(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
+	l := &t.on(pool)[c]
 	got := 0
 	l.mu.Lock()
 	for got < n && l.nonempty != 0 {
@@ -74,7 +76,7 @@ func (t *Tier) Remove(node uint32, c units.ClassID, out []uintptr, n int, domain
 	}
 	l.mu.Unlock()
 	if got < n {
-		got += t.populate(node, c, out[got:], n-got)
+		got += t.populate(pool, c, out[got:], n-got)
 	}
 	return got
 }
@@ -83,15 +85,15 @@ func (t *Tier) Remove(node uint32, c units.ClassID, out []uintptr, n int, domain
 // size clears an object only if its first word is not clear. Those that have been freed bear the heap's mark there.
 const dirty = 1
 
-// populate takes a new span of a node and serves up to n objects of it. Two threads may both come here and each add a
+// populate takes a new span for a pool and serves up to n objects of it. Two threads may both come here and each add a
 // span: rare, and the second span is used next.
-func (t *Tier) populate(node uint32, c units.ClassID, out []uintptr, n int) int {
+func (t *Tier) populate(pool uint32, c units.ClassID, out []uintptr, n int) int {
 	k := sizeclass.Of(c)
-	id, zeroed := t.Pages.Node(node).Alloc(units.Pages(k.Pages), c, k.Objects)
+	id, zeroed := t.newSpan(pool, c, k)
 	if id == 0 {
 		return 0
 	}
-	l, s := &t.on(node)[c], t.Pages.Span(id)
+	l, s := &t.on(pool)[c], t.Pages.Span(id)
 	s.List = unlisted
 	if k.Objects == 1 && !zeroed {
 		sys.Store64(t.Pages.Addr(id), dirty)
@@ -107,18 +109,26 @@ func (t *Tier) populate(node uint32, c units.ClassID, out []uintptr, n int) int 
 	return got
 }
 
-// Insert gives objects of class c, all of one node (Split), back to their spans. domain is that which freed them, from 1
+func (t *Tier) newSpan(pool uint32, c units.ClassID, k *sizeclass.Class) (id units.SpanID, zeroed bool) {
+	pages := t.Pages.Node(nodeOf(pool))
+	if hint := hintOf(pool); hint != pageheap.HintNone {
+		return pages.AllocHidden(units.Pages(k.Pages), c, hint)
+	}
+	return pages.Alloc(units.Pages(k.Pages), c, k.Objects)
+}
+
+// Insert gives objects of class c, all of one pool (Split), back to their spans. domain is that which freed them, from 1
 // to 255; 0 for unknown. It returns the first pointer that is not an object handed out of class c (an interior
 // pointer, or an object given back twice, which spans of 8 and 16 bytes don't see), or 0; such pointers are left
 // alone. Preconditions: len(objects) <= MaxBatch and every object lies in the window.
-func (t *Tier) Insert(node uint32, c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
+func (t *Tier) Insert(pool uint32, c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
 	// The page map is read before the lock is taken: an object's span does not change while it is out. Of a
 	// pointer that is no object the answer may be stale; the span then refuses it.
 	var ids [MaxBatch]units.SpanID
 	for i, p := range objects {
 		ids[i&(MaxBatch-1)] = t.Pages.SpanAt(p)
 	}
-	l := &t.on(node)[c]
+	l := &t.on(pool)[c]
 	back := uint64(0) // objects that become free, less those that leave with their spans
 	empties := 0      // ids[:empties] are emptied spans: never more than objects looked at
 	l.mu.Lock()
@@ -165,16 +175,20 @@ func (t *Tier) Insert(node uint32, c units.ClassID, objects []uintptr, domain ui
 	l.free += back
 	l.mu.Unlock()
 	if empties > 0 {
-		t.Pages.Node(node).FreeBatch(ids[:empties&(2*MaxBatch-1)])
+		t.Pages.Node(nodeOf(pool)).FreeBatch(ids[:empties&(2*MaxBatch-1)])
 	}
 	return bad
 }
 
 // IsFree reports whether object p lies free in span id of class c: a check for pointers under suspicion.
 func (t *Tier) IsFree(c units.ClassID, id units.SpanID, p uintptr) bool {
-	l := &t.on(t.Pages.NodeAt(p))[c]
-	l.mu.Lock()
 	s := t.Pages.Span(id)
+	pool := PoolOf(t.Pages.NodeAt(p), pageheap.Hint(s.Hint))
+	if !t.open(pool) { // id is not p's span any more
+		return false
+	}
+	l := &t.on(pool)[c]
+	l.mu.Lock()
 	free := s.Class == c && s.IsFree(t.Pages.Addr(id), p)
 	l.mu.Unlock()
 	return free

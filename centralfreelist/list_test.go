@@ -33,6 +33,7 @@ func TestRandomInsertAndRemoveKeepTheInvariants(t *testing.T) {
 	for i := range 4 {
 		r := newRand(t)
 		m := newModel(t, i%2 == 1)
+		m.hints = uint32(i%3) * 3 / 2
 		m.addNodes(1 + uint32(i/2)*3)
 		for i := range long(6000) {
 			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))

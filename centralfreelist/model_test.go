@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
+	"sort"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,11 +43,13 @@ func newRand(t testing.TB) *rand.Rand {
 
 // model drives a tier and knows which objects are out.
 type model struct {
-	t    testing.TB
-	tier *Tier
-	out  [sizeclass.NumClasses][]uintptr
-	live map[uintptr]units.ClassID
-	next uint32 // the node that the next objects come from, modulo nodes
+	t     testing.TB
+	tier  *Tier
+	out   [sizeclass.NumClasses][]uintptr
+	live  map[uintptr]units.ClassID
+	next  uint32 // the node that the next objects come from, modulo nodes
+	hint  uint32 // and what is said of them, modulo hints + 1
+	hints uint32
 }
 
 // addNodes makes n nodes of the tier's page heaps.
@@ -68,24 +71,42 @@ func (m *model) remove(c units.ClassID, n int) {
 	var buf [MaxBatch]uintptr
 	m.next++
 	node := m.next % m.tier.Pages.Nodes()
-	got := m.tier.Remove(node, c, buf[:], n, 0)
+	m.hint++
+	hint := pageheap.Hint(m.hint % (m.hints + 1))
+	pool := PoolOf(node, hint)
+	require.True(m.t, hint == pageheap.HintNone || m.tier.OpenHinted(pool))
+	got := m.tier.Remove(pool, c, buf[:], n, 0)
 	require.True(m.t, got >= 1 && got <= n, "Remove(%d, %d) returned %d", c, n, got)
 	for _, p := range buf[:got] {
 		require.True(m.t, m.tier.Pages.Contains(p))
 		require.Equal(m.t, node, m.tier.Pages.NodeAt(p), "an object of another node")
 		_, twice := m.live[p]
 		require.False(m.t, twice, "%#x was handed out twice", p)
-		require.Equal(m.t, c, m.tier.Pages.ClassAt(p))
+		s := m.tier.Pages.Span(m.tier.Pages.SpanAt(p))
+		require.Equal(m.t, c, s.Class)
+		require.EqualValues(m.t, hint, s.Hint, "an object of another hint")
+		shown := c
+		if hint != pageheap.HintNone {
+			shown = 0
+		}
+		require.Equal(m.t, shown, m.tier.Pages.ClassAt(p))
 		m.live[p] = c
 	}
 	m.out[c] = append(m.out[c], buf[:got]...)
 }
 
-// giveBack gives objects of any nodes back, and may change their order.
+// giveBack gives objects of any nodes and hints back, and may change their order.
 func giveBack(t *Tier, c units.ClassID, objects []uintptr) (bad uintptr) {
+	hint := func(p uintptr) pageheap.Hint { return pageheap.Hint(t.Pages.Span(t.Pages.SpanAt(p)).Hint) }
+	sort.SliceStable(objects, func(i, j int) bool { return hint(objects[i]) < hint(objects[j]) })
 	for len(objects) > 0 {
-		node, n := t.Split(objects)
-		if b := t.Insert(node, c, objects[:n], 0); bad == 0 {
+		same := 1
+		for same < len(objects) && hint(objects[same]) == hint(objects[0]) {
+			same++
+		}
+		h := hint(objects[0])
+		node, n := t.Split(objects[:same])
+		if b := t.Insert(PoolOf(node, h), c, objects[:n], 0); bad == 0 {
 			bad = b
 		}
 		objects = objects[n:]
@@ -144,10 +165,13 @@ func checkLists(t *Tier, c units.ClassID, live map[uintptr]units.ClassID) string
 	}
 	seen := map[units.SpanID]bool{}
 	spans := uint32(0)
-	for node := range t.Pages.Nodes() {
-		l := &t.on(node)[c]
+	for pool := range uint32(pools) {
+		if !t.open(pool) {
+			continue
+		}
+		l := &t.on(pool)[c]
 		spans += l.spans
-		if defect := checkNodeLists(t, node, l, seen); defect != "" {
+		if defect := checkPool(t, pool, l, seen); defect != "" {
 			return defect
 		}
 	}
@@ -166,7 +190,7 @@ func checkLists(t *Tier, c units.ClassID, live map[uintptr]units.ClassID) string
 	return ""
 }
 
-func checkNodeLists(t *Tier, node uint32, l *list, seen map[units.SpanID]bool) string {
+func checkPool(t *Tier, pool uint32, l *list, seen map[units.SpanID]bool) string {
 	for i, head := range l.heads {
 		if (head != 0) != (l.nonempty>>i&1 != 0) {
 			return "a bit of nonempty is wrong"
@@ -177,8 +201,8 @@ func checkNodeLists(t *Tier, node uint32, l *list, seen map[units.SpanID]bool) s
 			if seen[id] || s.Prev != prev || int(s.List) != i {
 				return "a list is linked wrongly"
 			}
-			if t.Pages.NodeAt(t.Pages.Addr(id)) != node {
-				return "a span is in another node's list"
+			if t.Pages.NodeAt(t.Pages.Addr(id)) != nodeOf(pool) || pageheap.Hint(s.Hint) != hintOf(pool) {
+				return "a span is in another pool's list"
 			}
 			seen[id] = true
 			if want := wantList(t, s); want != i {

@@ -51,7 +51,10 @@ func (l *list) arrived(s *span.Span) {
 
 // Snapshot begins an epoch of the count of returned spans, in all classes.
 func (t *Tier) Snapshot() {
-	for i := range t.Pages.Nodes() {
+	for i := range uint32(pools) {
+		if !t.open(i) {
+			continue
+		}
 		lists := t.on(i)
 		for c := range lists {
 			l := &lists[c]
@@ -77,20 +80,21 @@ type Stats struct {
 	Crossed           uint64 // of these, freed in another domain than they were handed to
 }
 
-// Stats reads the counters of class c at one moment; of several nodes, one after another, their sums.
+// Stats reads the counters of class c at one moment; of several pools, one after another, their sums.
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
-	n := t.Pages.Nodes()
 	t.StatsOn(0, c, out)
-	for i := uint32(1); i < n; i++ {
-		var k Stats
-		t.StatsOn(i, c, &k)
-		out.add(&k)
+	for i := uint32(1); i < pools; i++ {
+		if t.open(i) {
+			var k Stats
+			t.StatsOn(i, c, &k)
+			out.add(&k)
+		}
 	}
 }
 
-// StatsOn is Stats of one node.
-func (t *Tier) StatsOn(node uint32, c units.ClassID, out *Stats) {
-	l := &t.on(node)[c]
+// StatsOn is Stats of one pool. Preconditions: it exists.
+func (t *Tier) StatsOn(pool uint32, c units.ClassID, out *Stats) {
+	l := &t.on(pool)[c]
 	l.mu.Lock()
 	*out = Stats{Spans: l.spans, Free: l.free, Capacity: uint64(l.spans) * uint64(sizeclass.Of(c).Objects),
 		Contended: l.mu.Contended(), Fetched: l.fetched, Returned: l.returned, Reused: l.reused, Crossed: l.crossed}
@@ -104,7 +108,10 @@ type Returns struct{ Seen, Gone [Bands]uint64 }
 // Returns reads the return rates of class c, summed like Stats.
 func (t *Tier) Returns(c units.ClassID, out *Returns) {
 	*out = Returns{}
-	for i := range t.Pages.Nodes() {
+	for i := range uint32(pools) {
+		if !t.open(i) {
+			continue
+		}
 		l := &t.on(i)[c]
 		l.mu.Lock()
 		for b := range out.Seen {

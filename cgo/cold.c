@@ -1,6 +1,7 @@
 /* operator new with a hint of how often the object will be touched, as clang's MemProf passes emit it and TCMalloc
- * declares it: enum class __hot_cold_t : uint8_t, 0 coldest, 255 hottest. Cold objects above the size classes go
- * to pages of their own, without hugepages; smaller ones share spans with their like, and are not separated.
+ * declares it: enum class __hot_cold_t : uint8_t, 0 coldest, 255 hottest. Cold objects, of any size, go to hugepages of
+ * their own, which are backed by small pages. Small ones have spans of their own, and are not cached: each call takes
+ * a lock.
  * What these functions can't serve they leave to the plain operator, with its handlers and its exception.
  * Compiled with -fexceptions, as new.c. */
 #include <errno.h>
@@ -18,11 +19,11 @@ EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align);
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag);
 EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag);
 
-/* NULL also where the hint means nothing: the object is not cold, not large, the alignment none, or the program
- * has operators of its own. */
+/* NULL also where the hint means nothing: the object is not cold, the alignment none, or the program has operators of
+ * its own. */
 static void *cold(size_t n, size_t align, uint8_t hint)
 {
-	if (hint >= HOT || n <= MAX_SMALL || n > PTRDIFF_MAX || align == 0 || align > PTRDIFF_MAX || (align & (align - 1)) || vcm_operators_replaced())
+	if (hint >= HOT || n > PTRDIFF_MAX || align == 0 || align > PTRDIFF_MAX || (align & (align - 1)) || vcm_operators_replaced())
 		return NULL;
 	int saved = errno;
 	uintptr_t nested = vcm_enter();

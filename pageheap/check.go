@@ -1,10 +1,14 @@
 package pageheap
 
-import "github.com/vcmalloc/vcmalloc/internal/units"
+import (
+	"github.com/vcmalloc/vcmalloc/internal/span"
+	"github.com/vcmalloc/vcmalloc/internal/units"
+)
 
 // tally is what Check finds in the structures, to be compared with the counters.
 type tally struct {
 	small, large     uint64 // pages
+	hinted           [Hints]uint64
 	fillerFree       uint64
 	fillerReleased   uint64
 	backed, unbacked uint32 // hugepages
@@ -13,6 +17,17 @@ type tally struct {
 	empty            uint32
 	regionUsed       uint64
 	spans            uint32
+}
+
+// span counts a span where it begins.
+func (n *tally) span(s *span.Span) {
+	n.spans++
+	n.hinted[s.Hint%Hints] += uint64(s.Pages)
+	if s.Class != 0 {
+		n.small += uint64(s.Pages)
+	} else {
+		n.large += uint64(s.Pages)
+	}
 }
 
 // Check walks all structures and returns the first violated invariant of the package comment, or "". No
@@ -113,9 +128,8 @@ func (h *Heap) checkHuge(hp units.HugePageID, n *tally) (units.HugePageID, strin
 	if uint32(s.Pages)%perHuge != 0 && h.filler.trackers.at(hp+whole).state != stateFiller {
 		return 0, "the tail of a large span is not in the filler"
 	}
-	n.spans++
+	n.span(s)
 	n.whole += uint32(whole)
-	n.large += uint64(s.Pages)
 	return hp + whole, ""
 }
 
@@ -149,8 +163,7 @@ func (h *Heap) checkRegional(hp units.HugePageID, t *tracker, n *tally) string {
 				return "a span of a region is not where it should be"
 			}
 			until = page + units.PageID(s.Pages)
-			n.spans++
-			n.large += uint64(s.Pages)
+			n.span(s)
 		}
 		if h.pages.Class(page) != 0 || (page < until) != (t.used.nextSet(i) == i) {
 			return "a page of a region is used and of no span, or the reverse"
@@ -218,14 +231,13 @@ func (h *Heap) checkSpan(page units.PageID, id units.SpanID, n *tally) (uint32, 
 	if s.First != page || uint32(s.Pages) >= perHuge {
 		return 0, "a span is registered where it does not begin"
 	}
-	n.spans++
-	if s.Class != 0 {
-		n.small += uint64(s.Pages)
-	} else {
-		n.large += uint64(s.Pages)
+	n.span(s)
+	shown := s.Class
+	if hidden(s) {
+		shown = 0
 	}
 	for p := page; p < page+units.PageID(s.Pages); p++ {
-		if h.pages.Class(p) != s.Class || s.Class != 0 && h.pages.Span(p) != id || s.Class == 0 && p != page && h.pages.Span(p) != 0 {
+		if h.pages.Class(p) != shown || s.Class != 0 && h.pages.Span(p) != id || s.Class == 0 && p != page && h.pages.Span(p) != 0 {
 			return 0, "the page map differs from the span"
 		}
 	}
@@ -233,7 +245,7 @@ func (h *Heap) checkSpan(page units.PageID, id units.SpanID, n *tally) (uint32, 
 }
 
 func (h *Heap) checkCounts(n *tally) string {
-	if n.small != h.small || n.large != h.large || uint64(n.spans) != h.allocated-h.freed {
+	if n.small != h.small || n.large != h.large || n.hinted != h.hinted || uint64(n.spans) != h.allocated-h.freed {
 		return "the counters of spans differ from the spans"
 	}
 	if n.fillerFree != h.filler.free || n.fillerReleased != h.filler.released || n.filler != h.filler.huge {

@@ -12,7 +12,7 @@ const (
 	sets
 )
 
-// Hint is what a caller knows of a large span's future.
+// Hint is what a caller knows of the future of a span's objects. It chooses the set of hugepages.
 type Hint uint8
 
 const (
@@ -20,6 +20,8 @@ const (
 	HintShort      // freed soon
 	HintLong       // kept for long
 	HintCold       // rarely touched: not worth a hugepage, and its neighbours' free pages go back first
+
+	Hints = 4 // how many there are
 )
 
 // set of hugepages for a hint.

@@ -31,7 +31,8 @@ type Heap struct {
 	pendingFirst units.HugePageID
 	pendingCount uint32
 
-	small, large uint64 // pages in spans
+	small, large uint64        // pages in spans
+	hinted       [Hints]uint64 // the same pages, by hint
 
 	// Background's memory: when it last ran, what was in use, and the fractions of hugepages and pages (in
 	// 1/1024) that it still owes.
@@ -97,21 +98,27 @@ func (h *Heap) Alloc(n units.Pages, c units.ClassID, objects uint16) (id units.S
 	if c != 0 && objects > fewObjects {
 		set = setLong
 	}
-	return h.alloc(n, 1, c, set)
+	return h.alloc(n, 1, c, set, HintNone)
 }
 
 // AllocAligned hands out n pages as one large object whose address is a multiple of align pages.
 // Preconditions: align is a power of two.
 func (h *Heap) AllocAligned(n, align units.Pages) (id units.SpanID, zeroed bool) {
-	return h.alloc(n, align, 0, setShort)
+	return h.alloc(n, align, 0, setShort, HintNone)
 }
 
 // AllocHinted is AllocAligned for callers who know something of the object's future.
 func (h *Heap) AllocHinted(n, align units.Pages, hint Hint) (id units.SpanID, zeroed bool) {
-	return h.alloc(n, align, 0, hint.set())
+	return h.alloc(n, align, 0, hint.set(), hint)
 }
 
-func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id units.SpanID, zeroed bool) {
+// AllocHidden is Alloc of a span for hinted objects of class c. The page map does not tell their class, so that fast
+// paths, which know nothing of hints, leave them alone; the span does. Preconditions: c != 0, hint != HintNone.
+func (h *Heap) AllocHidden(n units.Pages, c units.ClassID, hint Hint) (id units.SpanID, zeroed bool) {
+	return h.alloc(n, 1, c, hint.set(), hint)
+}
+
+func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32, hint Hint) (id units.SpanID, zeroed bool) {
 	if n == 0 || n > h.space.MaxPages() {
 		return 0, false
 	}
@@ -133,6 +140,7 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	}
 	h.allocated++
 	*h.inSpans(c) += uint64(n)
+	h.hinted[hint%Hints] += uint64(n)
 	h.note()
 	over := h.backedPages() > h.limits.soft
 	chill, thaw := h.temper(g.first.Huge(), max(uint32(n)/perHuge, 1), set == setCold)
@@ -142,7 +150,7 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 		h.openRegion()
 	}
 	if over && !h.enforce() {
-		h.undo(g.first, uint32(n), c)
+		h.undo(g.first, uint32(n), c, hint)
 		r.spans.Delete(id)
 		return 0, false
 	}
@@ -152,10 +160,19 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32) (id unit
 	case thaw || g.earned:
 		r.space.AskHuge(g.first.Huge(), uintptr(max(n/units.PagesPerHuge, 1)))
 	}
-	h.spans.At(id).Init(g.first, n, c)
-	h.pages.Set(g.first, n, c, id)
+	s := h.spans.At(id)
+	s.Init(g.first, n, c)
+	s.Hint = uint8(hint)
+	if hidden(s) {
+		h.pages.SetHidden(g.first, n, id)
+	} else {
+		h.pages.Set(g.first, n, c, id)
+	}
 	return id, g.zeroed
 }
+
+// hidden reports whether a span is one of AllocHidden.
+func hidden(s *span.Span) bool { return s.Class != 0 && Hint(s.Hint) != HintNone }
 
 // inSpans counts the pages of spans of class c.
 func (h *Heap) inSpans(c units.ClassID) *uint64 {
@@ -243,13 +260,18 @@ func (h *Heap) Free(id units.SpanID) {
 func (h *Heap) FreeBatch(ids []units.SpanID) {
 	for _, id := range ids {
 		s := h.spans.At(id)
-		h.pages.Clear(s.First, s.Pages, s.Class)
+		if hidden(s) {
+			h.pages.SetHidden(s.First, s.Pages, 0)
+		} else {
+			h.pages.Clear(s.First, s.Pages, s.Class)
+		}
 	}
 	limbo := uint32(0)
 	h.mu.Lock()
 	for _, id := range ids {
 		s := h.spans.At(id)
 		*h.inSpans(s.Class) -= uint64(s.Pages)
+		h.hinted[s.Hint%Hints] -= uint64(s.Pages)
 		limbo = h.give(s.First, uint32(s.Pages), limbo)
 	}
 	h.freed += uint64(len(ids))

@@ -105,11 +105,12 @@ func (h *Heap) enforce() bool {
 }
 
 // undo gives back the n pages of a span that the hard limit refused, before they were touched.
-func (h *Heap) undo(first units.PageID, n uint32, c units.ClassID) {
+func (h *Heap) undo(first units.PageID, n uint32, c units.ClassID, hint Hint) {
 	h.mu.Lock()
 	h.limits.refused++
 	h.allocated--
 	*h.inSpans(c) -= uint64(n)
+	h.hinted[hint%Hints] -= uint64(n)
 	limbo := h.give(first, n, 0)
 	h.note()
 	h.mu.Unlock()

@@ -28,6 +28,7 @@ type held struct {
 	first units.PageID
 	n     units.Pages
 	class units.ClassID
+	hint  Hint
 	stamp uint64
 }
 
@@ -148,11 +149,16 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 	}
 	var id units.SpanID
 	var zeroed bool
+	hint := HintNone
 	h := m.h.Node(uint32(m.steps) % m.h.Nodes())
-	if c != 0 {
+	if c != 0 && m.steps%3 == 0 {
+		hint = 1 + Hint(m.steps/3)%(Hints-1)
+		id, zeroed = h.AllocHidden(n, c, hint)
+	} else if c != 0 {
 		id, zeroed = h.Alloc(n, c, sizeclass.Of(c).Objects)
 	} else if align > 1 {
-		id, zeroed = h.AllocHinted(n, align, Hint(n%4))
+		hint = Hint(n % Hints)
+		id, zeroed = h.AllocHinted(n, align, hint)
 	} else {
 		id, zeroed = h.Alloc(n, 0, 1)
 	}
@@ -165,11 +171,11 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 	}
 	m.ops[op]++
 	s := m.h.Span(id)
-	if s.Pages != n || s.Class != c || m.h.Addr(id)%(uintptr(align)<<units.PageShift) != 0 {
+	if s.Pages != n || s.Class != c || Hint(s.Hint) != hint || m.h.Addr(id)%(uintptr(align)<<units.PageShift) != 0 {
 		m.t.Fatalf("step %d: asked for %d pages of class %d aligned to %d, got %+v", m.steps, n, c, align, *s)
 	}
 	m.verifyNode(h, s.First, n)
-	x := held{id: id, first: s.First, n: n, class: c, stamp: uint64(m.steps)*0x9e3779b97f4a7c15 | 1}
+	x := held{id: id, first: s.First, n: n, class: c, hint: hint, stamp: uint64(m.steps)*0x9e3779b97f4a7c15 | 1}
 	m.own(x.first, n, 0, id)
 	if zeroed {
 		m.verifyZero(x)
@@ -239,7 +245,11 @@ func (m *model) verifyMap(x held) {
 			m.t.Fatalf("step %d: %+v at offset %d is span %d", m.steps, x, off, got)
 		}
 	}
-	if m.h.Pages().Class(x.first) != x.class {
+	want := x.class
+	if x.hint != HintNone {
+		want = 0
+	}
+	if m.h.Pages().Class(x.first) != want {
 		m.t.Fatalf("step %d: %+v has class %d in the page map", m.steps, x, m.h.Pages().Class(x.first))
 	}
 }

@@ -27,6 +27,7 @@ func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
 	old := s.Pages
 	if ok {
 		h.large += uint64(n) - uint64(old)
+		h.hinted[s.Hint%Hints] += uint64(n) - uint64(old)
 		s.Pages = n
 		h.note()
 	}
@@ -35,6 +36,7 @@ func (h *Heap) TryResize(id units.SpanID, n units.Pages) bool {
 	if over && !h.enforce() && n > old {
 		h.mu.Lock()
 		h.large -= uint64(n) - uint64(old)
+		h.hinted[s.Hint%Hints] -= uint64(n) - uint64(old)
 		s.Pages = old
 		if r := h.regionAt(s.First.Huge()); r != nil {
 			h.resizeRegional(r, s.First, uint32(n), uint32(old))

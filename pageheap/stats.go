@@ -26,6 +26,9 @@ type Stats struct {
 	FillerUsed units.Bytes
 	RegionUsed units.Bytes
 
+	// Spans of Small and Large by what was said of their objects (Hint); spans without a hint are in none.
+	Short, Long, Cold units.Bytes
+
 	FillerHuge uint32 // hugepages in the filler
 	RegionHuge uint32 // and in regions
 
@@ -71,6 +74,9 @@ func (st *Stats) add(k *Stats) {
 	st.Meta += k.Meta
 	st.FillerUsed += k.FillerUsed
 	st.RegionUsed += k.RegionUsed
+	st.Short += k.Short
+	st.Long += k.Long
+	st.Cold += k.Cold
 	st.FillerHuge += k.FillerHuge
 	st.RegionHuge += k.RegionHuge
 	st.SpansAllocated += k.SpansAllocated
@@ -97,6 +103,9 @@ func (h *Heap) stats(st *Stats) {
 		Unbacked:       units.Bytes(h.cache.unbacked+h.pendingCount)<<units.HugePageShift + units.Bytes(h.regions.unbacked())<<units.PageShift,
 		FillerUsed:     units.Bytes(h.filler.inUse()) << units.PageShift,
 		RegionUsed:     units.Bytes(h.regions.used) << units.PageShift,
+		Short:          units.Bytes(h.hinted[HintShort]) << units.PageShift,
+		Long:           units.Bytes(h.hinted[HintLong]) << units.PageShift,
+		Cold:           units.Bytes(h.hinted[HintCold]) << units.PageShift,
 		FillerHuge:     h.filler.huge,
 		RegionHuge:     h.regions.huge,
 

@@ -141,6 +141,7 @@ func totals(t *block.Totals) Totals {
 		FillerUsed: t.FillerUsed, RegionUsed: t.RegionUsed, RegionFree: t.RegionFree,
 		Collapsed: t.Collapsed, SoftHits: t.SoftHits, HardRefusals: t.HardRefusals,
 		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed, Carried: t.Carried,
+		Hinted: t.Hinted,
 	}
 }
 

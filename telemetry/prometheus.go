@@ -53,6 +53,7 @@ var (
 
 	spansDesc      = desc("page_heap_used_bytes", "Spans by where in the page heap they are: in hugepages that spans share, in regions, in hugepages of their own.", "where")
 	regionFreeDesc = desc("region_free_bytes", "Free pages of regions that have memory: a part of filler_free.")
+	hintedDesc     = desc("hinted_span_bytes", "Spans whose objects their callers gave a hint for: cold, short-lived or long-lived.")
 	collapsedDesc  = desc("hugepages_collapsed_total", "Hugepages the system put behind small pages on request.")
 	softDesc       = desc("soft_limit_hits_total", "How often the heap exceeded its soft limit.")
 	hardDesc       = desc("hard_limit_refusals_total", "Requests refused because of the hard limit.")
@@ -76,7 +77,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
 		releasedDesc, madviseDesc, missDesc, spansDesc, regionFreeDesc, collapsedDesc, softDesc, hardDesc, reuseDesc, carriedDesc,
-		openDesc, cpusDesc, domainDesc, domainReqs, nodeDesc, nodeObjects, startDesc, updatedDesc,
+		hintedDesc, openDesc, cpusDesc, domainDesc, domainReqs, nodeDesc, nodeObjects, startDesc, updatedDesc,
 	} {
 		ch <- d
 	}
@@ -157,6 +158,7 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 	s.gauge(spansDesc, t.RegionUsed, "region")
 	s.gauge(spansDesc, t.WholeUsed(), "whole")
 	s.gauge(regionFreeDesc, t.RegionFree)
+	s.gauge(hintedDesc, t.Hinted)
 	s.counter(collapsedDesc, t.Collapsed)
 	s.counter(softDesc, t.SoftHits)
 	s.counter(hardDesc, t.HardRefusals)

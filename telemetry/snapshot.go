@@ -80,6 +80,10 @@ type Totals struct {
 	// Carried counts the objects that per-CPU caches held when their vCPU was found in another domain: at most these
 	// crossed within a per-CPU cache.
 	Carried uint64 `json:"carried_objects"`
+
+	// Hinted is the bytes of spans whose objects their callers gave a hint for (cold, short-lived, long-lived), whatever
+	// part of Mapped they count as.
+	Hinted uint64 `json:"hinted_span_bytes"`
 }
 
 // CrossedShare is the share of Crossed in Reused, 0 if nothing was counted.

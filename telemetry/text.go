@@ -32,6 +32,9 @@ func WriteText(w io.Writer, p *Process) error {
 	out.printf("spans: %s in shared hugepages (%s free there), %s in regions (%s free), %s in hugepages of their own\n",
 		humanize.IBytes(t.FillerUsed), humanize.IBytes(t.FillerFree-min(t.RegionFree, t.FillerFree)),
 		humanize.IBytes(t.RegionUsed), humanize.IBytes(t.RegionFree), humanize.IBytes(t.WholeUsed()))
+	if t.Hinted > 0 {
+		out.printf("spans of objects with a hint: %s\n", humanize.IBytes(t.Hinted))
+	}
 	out.printf("%s hugepages collapsed, soft limit exceeded %s times, hard limit refused %s requests\n\n",
 		humanize.Comma(int64(t.Collapsed)), humanize.Comma(int64(t.SoftHits)), humanize.Comma(int64(t.HardRefusals)))
 	out.table(classTable(s.Classes))

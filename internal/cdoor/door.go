@@ -61,7 +61,7 @@ func Aligned(size, align, flags uintptr) uintptr {
 	}
 	var p uintptr
 	if flags&FlagCold != 0 {
-		p = heap.Process.LargeHinted(size, align, pageheap.HintCold)
+		p, _ = heap.Process.Hinted(size, align, pageheap.HintCold)
 	} else {
 		p = heap.Process.Aligned(size, align)
 	}

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
 // gates is how many counters threads are counted in, by their stacks' addresses, so that they do not share
@@ -121,7 +122,11 @@ func (h *Heap) drainDeferred() {
 		switch o.kind {
 		case small:
 			h.mark(p)
-			h.Front.Free(o.class, p)
+			if o.hint != pageheap.HintNone {
+				h.freeHinted(&o, p)
+			} else {
+				h.Front.Free(o.class, p)
+			}
 		case large:
 			h.pages().Free(o.span)
 		default: // freed twice meanwhile: the list ends here, the rest is lost, and the program is told

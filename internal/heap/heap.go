@@ -186,24 +186,6 @@ func (h *Heap) Large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	return p, zeroed
 }
 
-// LargeHinted is Large for callers who know something of the object's future. Objects of size classes share spans,
-// so hints for those mean nothing.
-func (h *Heap) LargeHinted(size, align units.Bytes, hint pageheap.Hint) (p uintptr) {
-	if size <= units.MaxSmall || size > maxRequest || align > maxRequest || hint == pageheap.HintNone {
-		return h.Aligned(size, max(align, 16))
-	}
-	if g := h.enter(); g >= 0 {
-		if id, _ := h.allocPages(units.PagesFor(size), units.PagesFor(align), hint); id != 0 {
-			p = h.pages().Addr(id)
-		}
-		h.leave(g)
-	}
-	if p == 0 { // a fork is under way, or memory is short: then without the hint
-		p, _ = h.Large(size, align)
-	}
-	return p
-}
-
 // large is Large for callers inside the gate.
 func (h *Heap) large(size, align units.Bytes) (p uintptr, zeroed bool) {
 	id, zeroed := h.allocPages(max(units.PagesFor(size), 1), units.PagesFor(align), pageheap.HintNone)
@@ -263,7 +245,7 @@ func (h *Heap) Free(p uintptr, call Call) {
 // FreeOn is Free for a goroutine pinned to P v.
 func (h *Heap) FreeOn(v units.VCPU, p uintptr, call Call) {
 	if !h.side.contains(p) {
-		if o := h.examine(p); o.kind == small {
+		if o := h.examine(p); o.kind == small && o.hint == pageheap.HintNone {
 			h.mark(p)
 			h.FreeCheckedOn(v, p, o.class)
 			return
@@ -325,21 +307,31 @@ func (h *Heap) FreeCheckedOn(v units.VCPU, p uintptr, c units.ClassID) {
 func (h *Heap) freeFound(o *object, p uintptr) {
 	if o.kind == small {
 		h.mark(p)
-		h.FreeChecked(p, o.class)
-		return
+		if o.hint == pageheap.HintNone {
+			h.FreeChecked(p, o.class)
+			return
+		}
 	}
 	g := h.enter()
 	if g < 0 {
 		h.deferFree(p)
 		return
 	}
-	h.pages().Free(o.span)
+	bad := uintptr(0)
+	if o.kind == small {
+		bad = h.freeHinted(o, p)
+	} else {
+		h.pages().Free(o.span)
+	}
 	h.leave(g)
+	if bad != 0 {
+		h.lateMisuse(bad)
+	}
 }
 
 // Realloc makes p's object size bytes large, in place where it can, and returns its address; 0 when memory
-// is short, with the old object as it was. Preconditions: p is not nil.
-func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) uintptr {
+// is short, with the old object as it was. An object with a hint keeps it. Preconditions: p is not nil.
+func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) (q uintptr) {
 	old, done := h.ResizeInPlace(p, size, call)
 	if done {
 		return p
@@ -347,7 +339,11 @@ func (h *Heap) Realloc(p uintptr, size units.Bytes, call Call) uintptr {
 	if old == 0 {
 		return 0
 	}
-	q := h.Malloc(size)
+	if hint := h.Hint(p); hint != pageheap.HintNone {
+		q, _ = h.Hinted(size, 1, hint)
+	} else {
+		q = h.Malloc(size)
+	}
 	if q == 0 {
 		return 0
 	}

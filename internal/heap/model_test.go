@@ -7,6 +7,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/config"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
 // defectOf is check's answer: what is wrong with the accounting, or "".
@@ -43,6 +44,7 @@ type object2 struct {
 	size  units.Bytes
 	align units.Bytes // asked for; 0: none
 	key   uint64
+	hint  pageheap.Hint
 }
 
 // modelMax bounds what a model holds, in bytes.
@@ -71,8 +73,10 @@ func (m *model) step(op, a, b byte) {
 	k := int(op) % 16
 	m.ops[k]++
 	switch k {
-	case 0, 1, 2, 3:
+	case 0, 1, 2:
 		m.malloc(m.size(a, b), 0)
+	case 3:
+		m.hinted(m.size(a, b), units.Bytes(1)<<(a%13), pageheap.Hint(b)%pageheap.Hints)
 	case 4:
 		m.malloc(m.size(a, b), units.Bytes(16)<<(b%12))
 	case 5, 6, 7, 8:
@@ -150,6 +154,9 @@ func (m *model) verify(o *object2) {
 	if i := intact(o.p, o.size, o.size, o.key); i >= 0 {
 		m.t.Fatalf("step %d: byte %d of the %d at %#x has changed", m.steps, i, o.size, o.p)
 	}
+	if got := m.h.Hint(o.p); got != o.hint {
+		m.t.Fatalf("step %d: the %d bytes at %#x have hint %d, not %d", m.steps, o.size, o.p, got, o.hint)
+	}
 }
 
 func (m *model) malloc(size, align units.Bytes) {
@@ -161,6 +168,30 @@ func (m *model) malloc(size, align units.Bytes) {
 	} else {
 		m.add(m.h.Aligned(size, align), size, align)
 	}
+}
+
+// hinted allocates with a hint. That objects bear what was said of them, which is noted at their span, proves that
+// those of different hints share none; that memory called zero is zero is read.
+func (m *model) hinted(size, align units.Bytes, hint pageheap.Hint) {
+	if m.bytes+size > modelMax {
+		return
+	}
+	p, zeroed := m.h.Hinted(size, align, hint)
+	for i := units.Bytes(0); zeroed && i < size; i += 512 {
+		if bytesAt(p, size)[i] != 0 {
+			m.t.Fatalf("step %d: byte %d of %d called zero is not", m.steps, i, size)
+		}
+	}
+	m.add(p, size, align)
+	m.bear(hint)
+}
+
+// bear notes the hint of the object that came last. The side region knows none.
+func (m *model) bear(hint pageheap.Hint) {
+	if m.h.side.contains(m.live[len(m.live)-1].p) {
+		hint = pageheap.HintNone
+	}
+	m.live[len(m.live)-1].hint = hint
 }
 
 func (m *model) free(v, k int) {
@@ -184,6 +215,9 @@ func (m *model) realloc(v int, size units.Bytes) {
 		return
 	}
 	o := m.drop(v % len(m.live))
+	if m.h.side.contains(o.p) {
+		o.hint = pageheap.HintNone
+	}
 	q := m.h.Realloc(o.p, size, CallRealloc)
 	if q == 0 {
 		m.t.Fatalf("step %d: realloc(%d bytes, %d) failed", m.steps, o.size, size)
@@ -197,6 +231,7 @@ func (m *model) realloc(v int, size units.Bytes) {
 	}
 	m.add(q, size, 0)
 	m.forks = forks
+	m.bear(o.hint)
 }
 
 // nested is what a signal handler does.

@@ -4,6 +4,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
 // kind is what a pointer turned out to be.
@@ -22,6 +23,7 @@ const (
 type object struct {
 	kind  kind
 	class units.ClassID
+	hint  pageheap.Hint // of its span; a small object with one is in no cache
 	span  units.SpanID
 	size  units.Bytes // usable
 	start uintptr     // of the object that an interior pointer points into
@@ -34,27 +36,39 @@ func (h *Heap) find(p uintptr) object {
 		return object{kind: foreign}
 	}
 	if c := pages.ClassAt(p); c != 0 {
-		id := pages.SpanAt(p)
-		base := pages.Addr(id)
-		o := object{kind: small, class: c, span: id, size: sizeclass.Size(c)}
-		if off := p - base; !sizeclass.Divides(c, off) {
-			i := sizeclass.Index(c, off)
-			if i >= sizeclass.Objects(c) {
-				return object{kind: unused} // the span's tail
-			}
-			o.kind = interior
-			o.start = base + uintptr(i)*sizeclass.Size(c)
-		}
-		return o
+		return h.inSpan(p, c, pages.SpanAt(p))
 	}
-	if id := pages.SpanAt(p); id != 0 && p&(units.PageSize-1) == 0 {
-		return object{kind: large, span: id, size: units.Bytes(pages.Span(id).Pages) << units.PageShift}
+	if id := pages.SpanAt(p); id != 0 {
+		s := pages.Span(id)
+		if s.Class != 0 { // hidden, see pagemap
+			o := h.inSpan(p, s.Class, id)
+			o.hint = pageheap.Hint(s.Hint)
+			return o
+		}
+		if p&(units.PageSize-1) == 0 {
+			return object{kind: large, hint: pageheap.Hint(s.Hint), span: id, size: units.Bytes(s.Pages) << units.PageShift}
+		}
 	}
 	if id := pages.SpanOf(p); id != 0 {
 		s := pages.Span(id)
 		return object{kind: interior, span: id, size: units.Bytes(s.Pages) << units.PageShift, start: pages.Addr(id)}
 	}
 	return object{kind: unused}
+}
+
+// inSpan is what p is in a span of small objects.
+func (h *Heap) inSpan(p uintptr, c units.ClassID, id units.SpanID) object {
+	base := h.pages().Addr(id)
+	o := object{kind: small, class: c, span: id, size: sizeclass.Size(c)}
+	if off := p - base; !sizeclass.Divides(c, off) {
+		i := sizeclass.Index(c, off)
+		if i >= sizeclass.Objects(c) {
+			return object{kind: unused} // the span's tail
+		}
+		o.kind = interior
+		o.start = base + uintptr(i)*sizeclass.Size(c)
+	}
+	return o
 }
 
 // A freed small object carries the heap's mark in its first word, so that a second free can be suspected by one

@@ -175,6 +175,7 @@ func (h *Heap) publishTotals(t *block.Totals) {
 	t.Collapsed, t.SoftHits, t.HardRefusals = s.Pages.Collapsed, s.Pages.SoftHits, s.Pages.HardRefusals
 	t.Underflows, t.Overflows = s.Underflows, s.Overflows
 	t.Reused, t.Crossed, t.Carried = s.Reused, s.Crossed, s.Carried
+	t.Hinted = uint64(s.Pages.Short + s.Pages.Long + s.Pages.Cold)
 }
 
 func (h *Heap) publishClass(c units.ClassID, to *block.Class) {

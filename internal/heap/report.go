@@ -47,6 +47,10 @@ func (h *Heap) report(t *sys.Text) {
 		Str(" free there), in regions: ").MiB(uint64(s.Pages.RegionUsed), 0).Str(" (").MiB(uint64(s.Pages.RegionFree), 0).
 		Str(" free); hugepages collapsed: ").Dec(s.Pages.Collapsed, 0).Str("; over the soft limit: ").Dec(s.Pages.SoftHits, 0).
 		Str(" times, refused by the hard: ").Dec(s.Pages.HardRefusals, 0).Str("\n")
+	if k := &s.Pages; k.Short+k.Long+k.Cold > 0 {
+		t.Str("  spans of objects with a hint: ").MiB(uint64(k.Short), 0).Str(" MiB short-lived, ").MiB(uint64(k.Long), 0).
+			Str(" MiB long-lived, ").MiB(uint64(k.Cold), 0).Str(" MiB cold\n")
+	}
 	if n := h.Front.Transfer.Domains(); n > 1 {
 		t.Str("last-level cache domains: ").Dec(uint64(n), 0).Str("; reused across them ").Dec(s.Crossed, 0).Str(" of ").
 			Dec(s.Reused, 0).Str(" objects\n")

@@ -3,7 +3,8 @@
 // grown: 5 bytes for 8 KiB, 0.06 %.
 //
 // A small span registers class and span on all its pages. A large span has class 0 and registers its span on
-// its first page only, so a terabyte object costs one store. A page of neither has class 0 and span 0.
+// its first page only, so a terabyte object costs one store. A small span of hinted objects is hidden: class 0, and the
+// span on all its pages. A page of neither has class 0 and span 0.
 //
 // Invariants: an entry of a live object does not change, so readers that hold an object need no lock; the
 // page heap writes entries before the first object of a span is handed out and clears them before the
@@ -55,6 +56,14 @@ func (m *Map) Set(first units.PageID, n units.Pages, c units.ClassID, id units.S
 	}
 	for p := first; p < first+units.PageID(n); p++ {
 		*m.classAt(p) = c
+		*m.spanAt(p) = id
+	}
+}
+
+// SetHidden registers a small span on its pages without their class, which reads 0: a fast path takes its objects for
+// large ones and leaves them to the slow path, which asks the span. id 0 undoes it.
+func (m *Map) SetHidden(first units.PageID, n units.Pages, id units.SpanID) {
+	for p := first; p < first+units.PageID(n); p++ {
 		*m.spanAt(p) = id
 	}
 }

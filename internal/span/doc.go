@@ -14,6 +14,6 @@
 //
 // Invariants: Allocated + free = Capacity; an object is popped exactly once between pushes.
 //
-// Lock: a small span is guarded by the lock of its class's central free list, except Page, Pages and Class,
-// which do not change while the span lives. Table is guarded by its own lock, a leaf.
+// Lock: a small span is guarded by the lock of its class's central free list, except Page, Pages, Class
+// and Hint, which do not change while the span lives. Table is guarded by its own lock, a leaf.
 package span

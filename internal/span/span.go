@@ -32,7 +32,9 @@ type Span struct {
 
 	color uint8  // bitmap encoding: the object handed out first; those below it come last
 	fresh uint16 // bitmap encoding: how many objects, in the order of handing out, were ever handed out
-	_     [2]byte
+
+	Hint uint8 // what the caller said of its objects' future, as the page heap numbers hints; 0: nothing
+	_    [1]byte
 }
 
 const bitmapWords = 4

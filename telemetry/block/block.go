@@ -78,7 +78,7 @@ type Totals struct {
 	SoftHits        uint64 // times the soft limit was exceeded
 	HardRefusals    uint64 // requests refused because of the hard limit
 	Carried         uint64 // objects in vCPU caches when these were found in another last-level cache domain
-	_               [1]uint64
+	Hinted          uint64 // bytes of spans whose objects their callers gave a hint for, part of Used, Large, Slack and Central
 }
 
 // Class is one size class; counts are objects.

@@ -1,9 +1,11 @@
 // operator new with a hot/cold hint gives what plain new gives: aligned, writable, deletable in every form; it throws
-// or returns nullptr when there is none; cold large objects are in small pages.
+// or returns nullptr when there is none; cold objects and others are on different pages.
 #include "check.h"
 #include <new>
 #include <cstdint>
 #include <initializer_list>
+#include <set>
+#include <vector>
 enum class __hot_cold_t : uint8_t;
 void *operator new(size_t, __hot_cold_t) __attribute__((weak));
 void *operator new[](size_t, __hot_cold_t) __attribute__((weak));
@@ -64,5 +66,17 @@ int main() {
     CHECK(::operator new(SIZE_MAX / 2, std::nothrow, h) == nullptr);
     CHECK(::operator new[](SIZE_MAX / 2, std::align_val_t(64), std::nothrow, h) == nullptr);
   }
+  std::set<uintptr_t> cold, warm;  // pages, to the last object of each
+  std::vector<void *> all;
+  for (int i = 0; i < 2000; i++)
+    for (size_t n : {size_t(40), size_t(700), size_t(9000)}) {
+      bool c = i % 3 == 0;
+      void *p = c ? ::operator new(n, __hot_cold_t(1)) : ::operator new(n);
+      use(p, n, 16);
+      for (uintptr_t a = uintptr_t(p); a < uintptr_t(p) + n; a += 4096) (c ? cold : warm).insert(a / 4096);
+      all.push_back(p);
+    }
+  for (uintptr_t page : cold) CHECK(!warm.count(page));
+  for (void *p : all) ::operator delete(p);
   return ok();
 }
