@@ -16,7 +16,7 @@ const MaxBatch = 64
 
 // list is one size class's spans. What an operation writes stands in the first lines, and classes share none.
 type list struct {
-	mu       sys.Mutex
+	mu       sys.ListLock
 	heads    [Sublists]units.SpanID
 	nonempty uint8 // bit i: heads[i] != 0
 	_        uint8
@@ -37,9 +37,9 @@ type list struct {
 // Pages only.
 type Tier struct {
 	lists   lists
-	others  vm.Table  // pools but the first
-	hinted  uint64    // bit i: pool i, one for hinted objects, exists; atomic
-	opening sys.Mutex // held while a pool is made
+	others  vm.Table     // pools but the first
+	hinted  uint64       // bit i: pool i, one for hinted objects, exists; atomic
+	opening sys.PoolLock // held while a pool is made
 
 	// Legacy switches span prioritisation off.
 	Legacy bool

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds libvcmalloc.so and libvcmalloc.a into the folder named by $1 (default: build, at the root).
+# Builds libvcmalloc.so and libvcmalloc.a into the folder named by $1 (default: build, at the root). VCM_TAGS are
+# tags of the Go build: vcmdebug checks the order of locks (internal/sys/rank.go).
 #
 #   go build -buildmode=c-archive -> go.o -> link (drops the runtime's start-up, names entries) -> core.o
 #   core.o -> frames -> frames.S, the call-frame information of the Go code; both -> framed.o
@@ -16,7 +17,7 @@ module=github.com/vcmalloc/vcmalloc
 
 # -spectre=ret makes the compiler do without jump tables, which are data that needs relocations.
 cd "$root"
-CGO_ENABLED=1 $GO build -buildmode=c-archive -ldflags='-compressdwarf=false' -gcflags="$module/...=-spectre=ret" -o "$out/obj/shim.a" ./cgo/shim
+CGO_ENABLED=1 $GO build -buildmode=c-archive -tags="${VCM_TAGS:-}" -ldflags='-compressdwarf=false' -gcflags="$module/...=-spectre=ret" -o "$out/obj/shim.a" ./cgo/shim
 (cd "$out/obj" && $AR x shim.a go.o)
 mv "$out/obj/go.o" "$out/go.o"
 $GO run ./internal/rtfree/link -in "$out/go.o" -out "$out/core.o" -entries cgo/entries.txt \

@@ -12,10 +12,10 @@ import (
 // every request. Methods may be called from any number of threads unless they say otherwise. It holds no
 // pointer and about 300 KiB, of which a small process touches a few system pages.
 type Heap struct {
-	growMu sys.Mutex // held while the window or a table grows; before mu
-	space  vm.Space  // guarded by growMu
+	growMu sys.GrowLock // held while the window or a table grows; before mu
+	space  vm.Space     // guarded by growMu
 
-	mu      sys.Mutex
+	mu      sys.PageLock
 	pages   pagemap.Map
 	spans   span.Table
 	filler  filler

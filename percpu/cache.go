@@ -80,7 +80,7 @@ type Cache struct {
 // info is what is known of one vCPU. Its owner's slow paths write it plainly: a lost update costs a little
 // precision. Only bytes are exact.
 type info struct {
-	mu         sys.Mutex
+	mu         sys.VCPULock
 	slab       uintptr // 0: not populated
 	shift      uint32
 	place      uint32 // in which of its two places the slab lies

@@ -158,6 +158,6 @@ const LockShift = infoShift
 func (k *Cache) AfterFork() {
 	k.fence = fenceUnknown
 	for v := units.VCPU(0); k.locked() && uintptr(v) < k.vcpus; v++ {
-		k.info(v).mu = sys.Mutex{}
+		k.info(v).mu = sys.VCPULock{}
 	}
 }

@@ -108,8 +108,8 @@ func TestAStopWaitsForTheOwnerInside(t *testing.T) {
 		require.EqualValues(t, in.slab, s)
 		var stopped atomic.Bool
 		done := make(chan struct{})
+		in.mu.Lock()
 		go func() {
-			in.mu.Lock()
 			require.True(t, k.stop(2))
 			stopped.Store(true)
 			close(done)

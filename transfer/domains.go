@@ -56,7 +56,7 @@ type domains struct {
 	stride uintptr
 	table  vm.Table
 	tags   vm.Table
-	mu     sys.Mutex // of changes of state and lone
+	mu     sys.DomainLock // of changes of state and lone
 }
 
 // Divide finds out which CPUs share a last-level cache and, if not all do, gives domains caches of their own from

@@ -11,7 +11,7 @@ import (
 
 // cache is one class's array in one group; its slots lie in the group's table. One cache line.
 type cache struct {
-	mu       sys.Mutex
+	mu       sys.CacheLock
 	used     uint32 // objects
 	capacity uint32 // objects
 	max      uint32 // objects

@@ -23,7 +23,7 @@ type nodes struct {
 	heap   [maxKernelNodes]uint32     // by the kernel's number: number of the node's heap, plus one; 0: not seen yet; atomic
 	kernel [pageheap.MaxNodes]uint32  // the reverse
 	counts [pageheap.MaxNodes]traffic // by heap
-	mu     sys.Mutex                  // of changes
+	mu     sys.DomainLock             // of changes
 }
 
 // traffic is what moves between the per-CPU caches and a node's objects, in objects. Atomic; one cache line.

@@ -147,6 +147,8 @@ func TestStress(t *testing.T) {
 		runs := p.runs
 		if *long {
 			runs = p.longRuns
+		} else if os.Getenv("VCMTEST_BRIEF") == "1" {
+			runs = p.norseq
 		}
 		for _, args := range runs {
 			if len(runs) == 1 {

@@ -12,6 +12,7 @@
 //
 //	go test ./internal/ctest                       # about three minutes on two CPUs
 //	VCMTEST_LONG=1 go test -timeout 1h ./internal/ctest    # minutes of fork, fuzz and signal storms (also -long)
+//	VCMTEST_BRIEF=1 go test -run Stress ./internal/ctest   # the storms, a few seconds each, as where rseq is missing
 //	VCMTEST_LIB=none go test ./internal/ctest     # the programs themselves, on the C library's allocator
 //
 // The library is VCMTEST_LIB, by default build/libvcmalloc.so below the module's root. Without it the

@@ -20,6 +20,6 @@
 // Malloc's result belongs to the caller until it is passed to Free or Realloc. All functions are safe for
 // concurrent use; an object must be freed once.
 //
-// Lock order: vCPU, transfer, centralfreelist, span table, pageheap. None is held when a function of this
+// Lock order: internal/sys/rank.go; vCPU, transfer, centralfreelist, span table, pageheap. None is held when a function of this
 // package returns.
 package heap

@@ -34,7 +34,10 @@ func (h *Heap) enter() int {
 	return i
 }
 
-func (h *Heap) leave(i int) { atomic.AddUint32(&h.gates[i%gates].n, ^uint32(0)) }
+func (h *Heap) leave(i int) {
+	sys.HoldsNone()
+	atomic.AddUint32(&h.gates[i%gates].n, ^uint32(0))
+}
 
 func (h *Heap) inside() (n uint32) {
 	for i := range h.gates {
@@ -90,6 +93,7 @@ func (h *Heap) ForkParent() { atomic.AddUint32(&h.forking, ^uint32(0)) }
 // ForkChild ends a fork in the child, where the caller is the only thread.
 func (h *Heap) ForkChild(own uint32) {
 	own = min(own, h.inside()) // others are no more
+	sys.ForgetLocks(own > 0)
 	h.resetAfterFork()
 	atomic.StoreUint32(&h.tick.busy, 0) // its holder may be a thread that is no more
 	h.gates[0].n = own

@@ -437,7 +437,10 @@ func (h *Heap) resize(o *object, size units.Bytes) bool {
 // NestedMalloc and NestedFree serve a signal handler that interrupted its own thread inside the gate: what
 // the thread was changing is half done, so nothing but the side region and the deferred list is touched.
 func (h *Heap) NestedMalloc(size, align units.Bytes) uintptr {
-	return h.side.alloc(size, max(align, 16))
+	sys.BeginHandler()
+	p := h.side.alloc(size, max(align, 16))
+	sys.EndHandler()
+	return p
 }
 
 // NestedFree frees p once its thread has left the gate.
@@ -446,7 +449,9 @@ func (h *Heap) NestedFree(p uintptr, call Call) {
 		return
 	}
 	if h.side.contains(p) {
+		sys.BeginHandler()
 		h.freeSide(p, call)
+		sys.EndHandler()
 		return
 	}
 	if o := h.find(p); o.kind != small && o.kind != large {

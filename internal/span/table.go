@@ -8,7 +8,7 @@ import (
 
 // Table is a heap's spans, indexed by SpanID. Ids are reused, last freed first.
 type Table struct {
-	mu    sys.Mutex
+	mu    sys.SpanLock
 	spans vm.Table
 	made  units.SpanID // ids [1, made] exist
 	free  units.SpanID // head of the list of unused ids, linked by Span.Next
@@ -24,7 +24,7 @@ func (t *Table) Init(s *vm.Space) {
 
 // New returns an id whose Span the caller must Init; 0 when the system has no memory for it. spaceMu
 // guards s, which grows when the table does.
-func (t *Table) New(s *vm.Space, spaceMu *sys.Mutex) units.SpanID {
+func (t *Table) New(s *vm.Space, spaceMu *sys.GrowLock) units.SpanID {
 	t.mu.Lock()
 	id := t.free
 	if id != 0 {

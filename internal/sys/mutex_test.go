@@ -58,7 +58,7 @@ func asleep(tid int) bool {
 
 func TestMutexExcludes(t *testing.T) {
 	const threads, rounds = 8, 4000
-	var m Mutex
+	var m VCPULock
 	inside, total := 0, 0 // plain: the race detector watches them
 	wait := pinned(t, threads, func(i int) {
 		for k := range rounds {
@@ -83,7 +83,7 @@ func TestMutexExcludes(t *testing.T) {
 }
 
 func TestMutexTryLockFailsExactlyWhileHeld(t *testing.T) {
-	var m Mutex
+	var m VCPULock
 	for range 3 {
 		if !m.TryLock() {
 			t.Fatal("a free lock was refused")
@@ -106,7 +106,7 @@ func TestMutexTryLockFailsExactlyWhileHeld(t *testing.T) {
 // Every sleeper is woken, one by one, and each acquisition that waited is counted once.
 func TestMutexWakesEverySleeper(t *testing.T) {
 	const threads = 6
-	var m Mutex
+	var m VCPULock
 	var tids [threads]atomic.Int64
 	var got atomic.Int64
 	m.Lock()

@@ -62,28 +62,33 @@ func call3(trap, a1, a2, a3 uintptr) (uintptr, Errno) { return call6(trap, a1, a
 
 // Mmap maps n bytes of anonymous memory at addr (a hint, unless flags fix it).
 func Mmap(addr, n, prot, flags uintptr) (uintptr, Errno) {
+	calling("mmap")
 	return call6(syscall.SYS_MMAP, addr, n, prot, flags|MapAnon, ^uintptr(0), 0)
 }
 
 // MmapFile maps the first n bytes of fd shared and writable over whatever lies at addr.
 func MmapFile(addr, n, fd uintptr) (uintptr, Errno) {
+	calling("mmap")
 	return call6(syscall.SYS_MMAP, addr, n, ProtRead|ProtWrite, MapShared|MapFixed, fd, 0)
 }
 
 // Munmap removes the n bytes at addr from the address space.
 func Munmap(addr, n uintptr) Errno {
+	calling("munmap")
 	_, e := call3(syscall.SYS_MUNMAP, addr, n, 0)
 	return e
 }
 
 // Mprotect changes the protection of the n bytes at addr.
 func Mprotect(addr, n, prot uintptr) Errno {
+	calling("mprotect")
 	_, e := call3(syscall.SYS_MPROTECT, addr, n, prot)
 	return e
 }
 
 // Madvise advises the kernel on the n bytes at addr.
 func Madvise(addr, n, advice uintptr) Errno {
+	calling("madvise")
 	_, e := call3(syscall.SYS_MADVISE, addr, n, advice)
 	return e
 }
@@ -91,6 +96,7 @@ func Madvise(addr, n, advice uintptr) Errno {
 // MovePages moves the pages of [from, from+n) to [to, to+n), in place of those there. The old range stays
 // mapped and reads as zero (Linux 5.7; older kernels refuse).
 func MovePages(from, to, n uintptr) Errno {
+	calling("mremap")
 	_, e := call6(syscall.SYS_MREMAP, from, n, n, mremapMayMove|mremapFixed|mremapDontUnmap, to, 0)
 	return e
 }
