@@ -107,6 +107,7 @@ static void boot(void)
 		.seq_push = (uintptr_t)vcm_seq_push,
 		.seq_popn = (uintptr_t)vcm_seq_popn,
 		.seq_store = (uintptr_t)vcm_seq_store,
+		.seq_swap = (uintptr_t)vcm_seq_swap,
 		.slot_mm_cid = RSEQ_MM_CID,
 		.slot_cpu_id = RSEQ_CPU_ID,
 		.unregistered = thread_offset(vcm_rseq),
@@ -181,60 +182,58 @@ void vcm_leave_allocation(void)
 
 static _Atomic int thread_started;
 
-/* The self-test of restartable sequences: another thread's fence must abort one. Kernels, emulators and system
- * call filters have been seen to accept the calls and do nothing, after which two threads would own one object.
- * It takes two threads, so it waits for the one that is there anyway. */
+/* Whether a switch of threads aborts sequences, as visits need it. */
+static _Atomic enum verdict preemption;
 
-#define FENCE 128 /* MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, and the registration it needs */
-#define FENCE_REGISTER 256
-
-static _Atomic uint32_t fences;
-static _Atomic int tested;
-
-static void *fence(void *unused)
+/* The self-test has failed: first no thread finds its slab any more; those in a sequence leave it; then locks guard. */
+static void use_locks(void)
 {
-	while (!atomic_load(&tested)) {
-		syscall(SYS_membarrier, FENCE, 0, 0);
-		atomic_fetch_add(&fences, 1);
-	}
-	return unused;
+	static const char line[] = "vcmalloc: restartable sequences are not aborted as they must be here (an emulator, a "
+				   "system call filter?): per-CPU caches are guarded by locks\n";
+	write(2, line, sizeof line - 1);
+	vcm_fast.rseq = thread_offset(vcm_rseq);
+	nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	vcm_enter();
+	vcm_go_use_locks();
+	vcm_leave();
 }
 
-static int sequences_are_aborted(void)
+/* The background work of a second, visits included once they are known to do what they should. It reports whether
+ * they would have to be tested. */
+int vcm_background(void)
 {
-	pthread_t thread;
-	int verdict = 1;
-	atomic_store(&tested, 0);
-	if (syscall(SYS_membarrier, FENCE_REGISTER, 0, 0) != 0 || pthread_create(&thread, NULL, fence, NULL) != 0)
-		return 1; /* then nobody is ever fenced */
-	/* A preemption aborts as well and proves nothing of fences, so one success is not enough; one failure is. */
-	for (int i = 0; i < 200 && verdict != 0; i++)
-		verdict = vcm_seq_test(&fences, 1 << 18);
-	atomic_store(&tested, 1);
-	pthread_join(thread, NULL);
-	return verdict != 0;
+	uintptr_t visits = 0;
+	if (!vcm_enter())
+		visits = vcm_go_background();
+	vcm_leave();
+	if (visits && preemption == ABORTED)
+		vcm_make_visits();
+	return visits && preemption == UNTESTED;
+}
+
+static void test_preemption(void)
+{
+	preemption = vcm_test_preemption();
+	if (preemption == NOT_ABORTED)
+		use_locks();
 }
 
 static void *background(void *unused)
 {
 	pthread_setname_np(pthread_self(), "vcmalloc");
 	struct timespec second = {.tv_sec = 1};
-	if (!sequences_are_aborted()) {
-		static const char line[] = "vcmalloc: restartable sequences are not aborted by fences here (an emulator, a "
-					   "system call filter?): per-CPU caches are guarded by locks\n";
-		write(2, line, sizeof line - 1);
-		/* First no thread finds its slab any more; those in a sequence leave it; then locks guard. */
-		vcm_fast.rseq = thread_offset(vcm_rseq);
-		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
-		vcm_enter();
-		vcm_go_use_locks();
-		vcm_leave();
+	switch (vcm_test_fences()) {
+	case UNTESTED: /* no membarrier */
+		test_preemption();
+		break;
+	case NOT_ABORTED:
+		use_locks();
+	default:
 	}
 	for (;;) {
 		nanosleep(&second, NULL);
-		vcm_enter();
-		vcm_go_background();
-		vcm_leave();
+		if (vcm_background())
+			test_preemption(); /* membarrier was refused since: a system call filter */
 	}
 	return unused;
 }
@@ -281,6 +280,7 @@ static void after_fork_child(void)
 	if (atomic_load(&state) == READY)
 		vcm_go_fork_child(vcm_self.depth > 0);
 	atomic_store(&thread_started, 0);
+	vcm_forget_visits();
 }
 
 __attribute__((constructor(101))) static void start(void)

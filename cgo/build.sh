@@ -28,7 +28,7 @@ $GO run ./internal/rtfree/frames -in "$out/core.o" -out "$out/obj/frames.S" -ent
 # Sources see no builtin malloc: the compiler must not turn our calloc into a call of calloc.
 flags="-O2 -g -std=gnu11 -Wall -Wextra -fPIC -fno-builtin -fvisibility=hidden -fno-stack-protector -ftls-model=initial-exec -Iinclude"
 objects=
-for f in boot slow quick malloc stats; do
+for f in boot fence slow quick malloc stats; do
 	$CC $flags -c "cgo/$f.c" -o "$out/obj/$f.o"
 	objects="$objects $out/obj/$f.o"
 done

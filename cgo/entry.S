@@ -62,6 +62,7 @@ vcm_go_\name:
 	entry	fork_parent
 	entry	fork_child
 	entry	background
+	entry	visit
 	entry	trim
 	entry	release
 	entry	use_locks

@@ -507,6 +507,23 @@ vcm_pop:
 	ret
 	endfunction vcm_seq_store
 
+	/* (slab, other): puts other into the table where the slab is, if that is the current vCPU's; 1 if so */
+	.p2align 5
+	hidden	vcm_seq_swap
+	lea	vcm_fast(%rip), %r10
+	registered 1f
+	sequence .Lswap, .Lswapped, .Lreswap
+	mov	%fs:(%r8), %eax
+	cmp	%rdi, FAST_BYTES(%r10,%rax,8)
+	jne	1f
+	mov	%rsi, FAST_BYTES(%r10,%rax,8)
+.Lswapped:
+	mov	$1, %eax
+	ret
+1:	xor	%eax, %eax
+	ret
+	endfunction vcm_seq_swap
+
 	/* (fences, tries): the self-test. Another thread fences and counts. 0 if a whole fence began and ended while
 	 * this sequence ran, and did not abort it; 1 if it was aborted; 2 if nothing was learnt. */
 	.pushsection __rseq_cs, "aw", @progbits

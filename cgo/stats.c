@@ -167,7 +167,5 @@ EXPORT int vcmalloc_get_stats(struct vcmalloc_stats *out)
 
 EXPORT void vcmalloc_background(void)
 {
-	if (!vcm_enter())
-		vcm_go_background();
-	vcm_leave();
+	vcm_background();
 }

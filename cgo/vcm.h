@@ -25,7 +25,7 @@ struct vcm_fast {
 /* internal/cdoor.Params. */
 struct vcm_params {
 	uintptr_t fast, table, empty;
-	uintptr_t seq_vcpu, seq_pop, seq_push, seq_popn, seq_store;
+	uintptr_t seq_vcpu, seq_pop, seq_push, seq_popn, seq_store, seq_swap;
 	uintptr_t envp, secure;
 	uint64_t seed;
 	int64_t rseq;
@@ -63,6 +63,7 @@ HIDDEN void *vcm_malloc(size_t);
 HIDDEN void vcm_free(void *);
 HIDDEN void *vcm_pop(uintptr_t class);
 HIDDEN void vcm_seq_vcpu(void), vcm_seq_pop(void), vcm_seq_push(void), vcm_seq_popn(void), vcm_seq_store(void);
+HIDDEN void vcm_seq_swap(void);
 
 HIDDEN int vcm_seq_test(_Atomic uint32_t *fences, long tries);
 
@@ -78,7 +79,9 @@ HIDDEN void vcm_go_free_sized(void *, size_t, size_t align, uintptr_t flags);
 HIDDEN size_t vcm_go_usable(void *);
 HIDDEN size_t vcm_go_good(size_t, size_t align);
 HIDDEN void vcm_go_fork_begin(uintptr_t own), vcm_go_fork_parent(void), vcm_go_fork_child(uintptr_t own);
-HIDDEN void vcm_go_background(void);
+HIDDEN uintptr_t vcm_go_background(void);
+HIDDEN uintptr_t vcm_go_visit(uintptr_t cpu, uintptr_t reached);
+#define VISIT_END (~(uintptr_t)0) /* internal/cdoor.Visit */
 HIDDEN void vcm_go_use_locks(void);
 HIDDEN uintptr_t vcm_go_trim(void);
 HIDDEN uintptr_t vcm_go_release(size_t);
@@ -92,6 +95,14 @@ HIDDEN uintptr_t vcm_enter(void);
 HIDDEN void vcm_leave(void);
 HIDDEN void vcm_leave_allocation(void);
 HIDDEN void *vcm_no_memory(void);
+HIDDEN int vcm_background(void);
+
+/* fence.c */
+enum verdict { UNTESTED, UNPROVEN, ABORTED, NOT_ABORTED };
+HIDDEN enum verdict vcm_test_fences(void);
+HIDDEN enum verdict vcm_test_preemption(void);
+HIDDEN void vcm_make_visits(void);
+HIDDEN void vcm_forget_visits(void);
 
 /* new.c: whether the program brings its own operator new or delete */
 HIDDEN int vcm_operators_replaced(void);

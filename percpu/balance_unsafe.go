@@ -39,6 +39,9 @@ func (k *Cache) carry(m *move) {
 	got := k.take(from, m.bytes)
 	if got < m.bytes {
 		got += k.squeeze(m.from, m.bytes-got)
+		if got < m.bytes {
+			k.owe(m, m.bytes-got)
+		}
 	}
 	atomic.AddInt64(&from.capacity, -got)
 	atomic.AddInt64(&to.capacity, got)
@@ -50,7 +53,7 @@ func (k *Cache) carry(m *move) {
 func (k *Cache) squeeze(v units.VCPU, n int64) (got int64) {
 	in := k.info(v)
 	in.mu.Lock()
-	if in.slab != 0 && k.stop(v) {
+	if in.slab != 0 && k.stop(v, wantSqueeze) {
 		for pass := 0; pass < 2; pass++ {
 			for c := units.ClassID(sizeclass.NumClasses - 1); c > 0 && got < n; c-- {
 				got += k.cut(in, c, n-got, pass == 1)

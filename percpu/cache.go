@@ -29,6 +29,7 @@ type Sequences struct {
 	Push  uintptr // (class, objects, n) how many fitted
 	PopN  uintptr // (class, out, n) how many came
 	Store uintptr // (class, slab, old header, new header) 1 if stored
+	Swap  uintptr // (slab, other) 1 if the slab was in the table for the current vCPU, where other is now
 	CPU   uintptr // () the CPU's number; 0: the processor is asked
 	Turn  uintptr // () which slab, modulo their number, the thread uses where locks guard them; 0: its CPU's
 }
@@ -40,6 +41,7 @@ type Options struct {
 	// them.
 	Table, Empty uintptr
 	Sequences    Sequences // without VCPU: slabs are guarded by locks
+	Exact        bool      // a sequence's vCPU is the number of the CPU it runs on: visit.go
 	Pinned       bool      // slabs belong to the Ps of the Go runtime, and callers use AllocOn and FreeOn
 	VCPUs        uintptr   // how many there may be; 0: ask the system
 	Limit        units.Bytes
@@ -63,6 +65,7 @@ type Cache struct {
 	vcpus  uintptr
 	limit  units.Bytes
 	fence  uint32 // see fenceUnknown
+	exact  bool
 	policy Policy
 	pinned uint32 // see pinnedOff
 
@@ -99,6 +102,7 @@ type info struct {
 	steals     uint32
 	domain     uint32 // the last-level cache domain it last missed in, as transfer.Here tells
 	carried    uint64 // objects it held when it was found in another domain
+	visit      visit
 	class      [sizeclass.NumClasses]classInfo
 }
 
@@ -132,7 +136,7 @@ func (k *Cache) Init(o Options) bool {
 	}
 	k.seq, k.table, k.empty = o.Sequences, o.Table, o.Empty
 	k.vcpus = min(o.VCPUs, MaxVCPUs)
-	k.limit, k.policy = o.Limit, o.Policy
+	k.limit, k.policy, k.exact = o.Limit, o.Policy, o.Exact
 	if k.limit == 0 {
 		k.limit = DefaultLimit
 		if k.policy == Static {

@@ -292,7 +292,7 @@ func TestANewLayoutKeepsObjectsOrderAndCapacity(t *testing.T) {
 			need[1+r.IntN(sizeclass.NumClasses-1)] += uint32(r.IntN(1 << r.IntN(15)))
 		}
 		in.mu.Lock()
-		ok := k.relayout(0, in, &need)
+		ok := k.relayout(0, in, &need, 0)
 		in.mu.Unlock()
 		require.True(t, ok)
 		s := slab(in.slab)
@@ -319,7 +319,7 @@ func TestNeedsBeyondTheLargestSlabChangeNothing(t *testing.T) {
 	old := in.slab
 	var need needs
 	need[1] = 0x10000
-	require.False(t, k.relayout(0, in, &need))
+	require.False(t, k.relayout(0, in, &need, 0))
 	require.Equal(t, old, in.slab)
 	k.outgrow(0, in, 1, 1<<20) // as much as there is room for
 	require.NotEqual(t, old, in.slab)

@@ -26,6 +26,9 @@
 // the address of the empty slab in the table and fences: afterwards nobody is inside a sequence that saw the
 // old address, threads on that vCPU find every class empty and full at once, and the slab is the thread's own
 // until it puts the address back. So neither "not yet populated" nor "stopped" costs the fast path a test.
+// A thread that runs on the vCPU itself needs no fence, if it stores the address in a restartable sequence: nobody
+// else is on that vCPU at that instant. So new layouts, which a vCPU's own threads make, interrupt nobody; and where
+// there is no membarrier, the background thread takes a slab by going to its CPU (visit.go).
 // Without rseq a slab is guarded by its lock instead.
 //
 // A new layout lies in the other one of two places that each vCPU has for each size of slab; the old slab stays

@@ -38,10 +38,12 @@ func (k *Cache) spill(s slab, c units.ClassID, n uint32) {
 
 // Drain empties the slab of vCPU v into the transfer caches, takes its classes' capacity back into the budget and
 // returns the slab's memory. It reports whether it could. The budget stays the vCPU's.
-func (k *Cache) Drain(v units.VCPU) bool {
+func (k *Cache) Drain(v units.VCPU) bool { return k.drain(v, wantDrain) }
+
+func (k *Cache) drain(v units.VCPU, why want) bool {
 	in := k.info(v)
 	in.mu.Lock()
-	ok := in.slab != 0 && k.stop(v)
+	ok := in.slab != 0 && k.stop(v, why)
 	if ok {
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 			k.discard(in, c)
@@ -59,7 +61,7 @@ func (k *Cache) release(v units.VCPU, in *info) {
 	old := in.slab
 	atomic.StoreUintptr(k.entry(v), k.empty)
 	atomic.StoreUintptr(&in.slab, 0)
-	in.outgrown, in.laidOut, in.room = 0, in.misses(), 0
+	in.outgrown, in.laidOut, in.room, in.visit = 0, in.misses(), 0, visit{}
 	sys.Madvise(old, 1<<in.shift, sys.MadvDontNeed)
 }
 
@@ -86,7 +88,7 @@ func (k *Cache) DrainIdle() {
 			idle, all := k.look(in, s)
 			switch {
 			case all:
-				k.Drain(v)
+				k.drain(v, wantIdle)
 			case k.policy == Demand && idle > 0:
 				k.drainClasses(v, in)
 			default:
@@ -118,7 +120,7 @@ func (k *Cache) look(in *info, s slab) (idle units.Bytes, all bool) {
 // drainClasses drains the idle classes of vCPU v.
 func (k *Cache) drainClasses(v units.VCPU, in *info) {
 	in.mu.Lock()
-	if in.slab != 0 && k.stop(v) {
+	if in.slab != 0 && k.stop(v, wantClasses) {
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 			if ci := &in.class[c]; ci.quiet >= idleLooks && slab(in.slab).load(c) == ci.seen {
 				k.discard(in, c)
@@ -142,7 +144,7 @@ func (k *Cache) shrink(v units.VCPU, in *info) {
 		var need needs
 		k.needs(slab(in.slab), &need)
 		if fit(&need)+in.room <= in.shift-2 {
-			k.relayout(v, in, &need)
+			k.relayout(v, in, &need, wantShrink)
 		}
 	}
 	in.mu.Unlock()

@@ -108,7 +108,7 @@ func TestASlabShrinksWhenItsClassesNeedAQuarterOfIt(t *testing.T) {
 	in := k.info(0)
 	in.mu.Lock()
 	need := needs{3: 40000}
-	require.True(t, k.relayout(0, in, &need))
+	require.True(t, k.relayout(0, in, &need, 0))
 	in.mu.Unlock()
 	require.EqualValues(t, maxShift, in.shift)
 	require.Zero(t, k.freeOn(0, 3, k.allocOn(0, 3)))
@@ -222,7 +222,7 @@ func (s *storm) round(seed uint64, round, steps int) {
 				var need needs
 				if in.slab != 0 {
 					s.k.needs(slab(in.slab), &need)
-					s.k.relayout(v, in, &need)
+					s.k.relayout(v, in, &need, 0)
 				}
 				in.mu.Unlock()
 			}

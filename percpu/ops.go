@@ -89,45 +89,70 @@ func (k *Cache) swapOwn(s slab, c units.ClassID, old, new header) bool {
 const (
 	fenceUnknown = iota
 	fenceReady
-	fenceMissing // no membarrier for rseq: nobody's slab can be stopped
+	fenceVisit   // no membarrier for rseq: who wants a slab has to go to its CPU
+	fenceMissing // and that proves nothing: slabs can be taken by the vCPU's own threads only
 )
 
-// canStop reports whether slabs can be taken from their vCPUs. The first call registers the process with
-// the kernel, which small programs never need.
-func (k *Cache) canStop() bool {
-	if k.locked() || k.pinned != pinnedOff {
-		return true
-	}
+// canFence reports whether membarrier fences sequences. The first call registers the process with the kernel, which
+// small programs never need.
+func (k *Cache) canFence() bool {
 	f := atomic.LoadUint32(&k.fence)
 	if f == fenceUnknown {
 		f = fenceReady
 		if _, e := sys.Membarrier(sys.MembarrierRegisterPrivateRseq, 0, 0); e != 0 {
-			f = fenceMissing
+			f = k.unfenced()
 		}
 		atomic.StoreUint32(&k.fence, f)
 	}
 	return f == fenceReady
 }
 
-// stop makes the slab of vCPU v the caller's own, until start. Preconditions: the caller holds its lock.
-// It reports false, with nothing changed, when that can't be done.
-func (k *Cache) stop(v units.VCPU) bool {
+// unfenced is what is left where membarrier is refused.
+func (k *Cache) unfenced() uint32 {
+	if k.exact {
+		return fenceVisit
+	}
+	return fenceMissing
+}
+
+// canStop reports whether stop is likely to succeed, for callers that have to prepare for it. Where it is not, it wants
+// a visit, as stop does.
+func (k *Cache) canStop(v units.VCPU, why want) bool {
+	if k.locked() || k.pinned != pinnedOff || k.canFence() || k.current() == v {
+		return true
+	}
+	k.info(v).visit.wants |= why
+	return false
+}
+
+// stop makes the slab of vCPU v the caller's own, until start. Preconditions: the caller holds its lock. It reports
+// false, with no slab changed, when that can't be done; then a visit is wanted for the reasons given.
+//
+// A thread that runs on the vCPU needs no fence: at the instant in which its sequence puts the empty slab into the
+// table nobody else runs there, so whoever was inside a sequence on that vCPU has been switched off it, and is
+// aborted before he runs again. The same holds for mm_cids: no two threads have one at a time.
+func (k *Cache) stop(v units.VCPU, why want) bool {
 	if k.locked() {
 		return true // the lock is ownership
 	}
 	if k.pinned != pinnedOff {
 		return k.stopPinned(v)
 	}
-	if !k.canStop() {
-		return false
+	in := k.info(v)
+	if sys.CallC(k.seq.Swap, in.slab, k.empty, 0, 0) != 0 {
+		return true
 	}
-	atomic.StoreUintptr(k.entry(v), k.empty)
-	if _, e := sys.Membarrier(sys.MembarrierPrivateRseq, 0, 0); e != 0 {
-		atomic.StoreUintptr(k.entry(v), k.info(v).slab)
-		atomic.StoreUint32(&k.fence, fenceMissing)
-		return false
+	if k.canFence() {
+		atomic.StoreUintptr(k.entry(v), k.empty)
+		_, e := sys.Membarrier(sys.MembarrierPrivateRseq, 0, 0)
+		if e == 0 {
+			return true
+		}
+		k.start(v)
+		atomic.StoreUint32(&k.fence, k.unfenced())
 	}
-	return true
+	in.visit.wants |= why
+	return false
 }
 
 // start gives the slab back to its vCPU.

@@ -110,7 +110,7 @@ func TestAStopWaitsForTheOwnerInside(t *testing.T) {
 		done := make(chan struct{})
 		in.mu.Lock()
 		go func() {
-			require.True(t, k.stop(2))
+			require.True(t, k.stop(2, wantDrain))
 			stopped.Store(true)
 			close(done)
 		}()

@@ -8,8 +8,8 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
-// A new layout costs a fence (some microseconds, an interrupt on each busy CPU), a copy of the slab and first
-// touches of new pages. So classes must have wanted outgrownMax batches that their layout had no room for, over
+// A new layout costs a copy of the slab and first touches of new pages, and a fence (some microseconds, an interrupt on
+// each busy CPU) if the thread is off the vCPU by then. So classes must have wanted outgrownMax batches that their layout had no room for, over
 // relayoutMisses misses.
 const (
 	outgrownMax    = 32
@@ -39,7 +39,7 @@ func (k *Cache) outgrow(v units.VCPU, in *info, c units.ClassID, want uint32) {
 		want = min(want, need[c]+0xffff-overhead-min(used, 0xffff-overhead))
 		if want > slab(in.slab).slots(c) {
 			need[c] = want
-			k.relayout(v, in, &need)
+			k.relayout(v, in, &need, 0)
 		}
 	}
 	in.mu.Unlock()
@@ -56,13 +56,16 @@ func (k *Cache) needs(s slab, need *needs) (total uint32) {
 
 // relayout moves vCPU v to a slab that fits the needs, objects and capacities included. Preconditions: the caller
 // holds the vCPU's lock, without which no class grows; each class needs at least its capacity.
-func (k *Cache) relayout(v units.VCPU, in *info, need *needs) bool {
+func (k *Cache) relayout(v units.VCPU, in *info, need *needs, why want) bool {
+	if !k.canStop(v, why) {
+		return false
+	}
 	shift, place := min(fit(need)+in.room, maxShift), 1-in.place
 	next := k.newSlab(v, in, shift, place, need)
 	if next == 0 {
 		return false
 	}
-	if !k.stop(v) {
+	if !k.stop(v, why) {
 		sys.Madvise(uintptr(next), 1<<shift, sys.MadvDontNeed)
 		return false
 	}

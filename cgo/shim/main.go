@@ -22,6 +22,7 @@ func main() {
 	cdoor.ForkParent()
 	cdoor.ForkChild(0)
 	cdoor.Background()
+	cdoor.Visit(0, 0)
 	cdoor.Trim()
 	cdoor.Release(0)
 	cdoor.UseLocks()

@@ -16,7 +16,7 @@ import (
 type Params struct {
 	Fast, Table, Empty uintptr
 	VCPU, Pop, Push    uintptr // the restartable sequences
-	PopN, Store        uintptr
+	PopN, Store, Swap  uintptr
 	Envp               uintptr
 	Secure             uintptr
 	Seed               uint64
@@ -69,17 +69,17 @@ func Boot(params uintptr) uintptr {
 	useRseq := p.HasRseq != 0 && c.VCPU != config.VCPULock
 	o.PerCPU = percpu.Options{Table: p.Table, Empty: p.Empty, Sequences: percpu.Sequences{CPU: p.CPU, Turn: p.Turn}}
 	if useRseq {
-		o.PerCPU.Sequences = percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store, CPU: p.CPU, Turn: p.Turn}
+		o.PerCPU.Sequences = percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store, Swap: p.Swap, CPU: p.CPU, Turn: p.Turn}
+	}
+	field := p.SlotVCPU
+	if p.HasMMCID == 0 || c.VCPU == config.VCPUCPU || c.VCPU == config.VCPUAuto && !fences() {
+		field, o.PerCPU.Exact = p.SlotCPU, true
 	}
 	if !heap.Process.Init(&o) {
 		return 0
 	}
 	f.fill()
 	p.Slabs = uintptr(heap.Process.Front.VCPUs())
-	field := p.SlotCPU
-	if p.HasMMCID != 0 && c.VCPU != config.VCPUCPU {
-		field = p.SlotVCPU
-	}
 	area := p.Unregistered
 	if useRseq {
 		area = p.Rseq
@@ -100,6 +100,13 @@ func Boot(params uintptr) uintptr {
 		heap.Process.Publish(sys.Now())
 	}
 	return 1
+}
+
+// fences reports whether the kernel says that membarrier fences restartable sequences. Where it does not, a vCPU is
+// better the CPU's number: then a slab can be taken from it by going there (percpu/visit.go).
+func fences() bool {
+	commands, e := sys.Membarrier(sys.MembarrierQuery, 0, 0)
+	return e == 0 && commands&sys.MembarrierPrivateRseq != 0
 }
 
 // refresh lets the fast path see what the window has grown to, and asks for the background thread when the

@@ -161,10 +161,23 @@ func ForkParent() { heap.Process.ForkParent() }
 //go:noinline
 func ForkChild(own uintptr) { heap.Process.ForkChild(uint32(own)) }
 
-// Background does the work that is due and returns.
+// Background does the work that is due and returns 1 if the caller should make a round of visits (percpu/visit.go).
 //
 //go:noinline
-func Background() { heap.Process.Background(sys.Now()) }
+func Background() uintptr {
+	if heap.Process.Background(sys.Now()) {
+		return 1
+	}
+	return 0
+}
+
+// Visit does what is wanted of the CPU that the caller has reached, or not, and returns the one to go to next. ^0
+// begins and ends a round.
+//
+//go:noinline
+func Visit(cpu, reached uintptr) uintptr {
+	return uintptr(heap.Process.Visit(units.VCPU(cpu), reached != 0))
+}
 
 // Release returns about n bytes of free memory to the system and reports how many this call returned.
 //

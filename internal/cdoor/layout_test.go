@@ -103,7 +103,7 @@ func TestStructsOfVcmHAreTheDoors(t *testing.T) {
 	}{
 		{"vcm_fast", Fast{}, true, nil},
 		{"vcm_params", Params{}, false, map[string]string{
-			"seq_vcpu": "vcpu", "seq_pop": "pop", "seq_push": "push", "seq_popn": "popn", "seq_store": "store",
+			"seq_vcpu": "vcpu", "seq_pop": "pop", "seq_push": "push", "seq_popn": "popn", "seq_store": "store", "seq_swap": "swap",
 			"slot_mm_cid": "slotvcpu", "slot_cpu_id": "slotcpu",
 		}},
 		{"vcm_stats_request", StatsRequest{}, false, nil},

@@ -4,7 +4,9 @@ import (
 	"sync/atomic"
 
 	"github.com/vcmalloc/vcmalloc/internal/sys"
+	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
+	"github.com/vcmalloc/vcmalloc/percpu"
 )
 
 // Periods of the background work, in ticks: of one second, unless VCMALLOC_TICK says less.
@@ -28,22 +30,35 @@ type ticker struct {
 
 // Background does what is due at time now (nanoseconds, monotonic): looking at the machine's topology, rebalancing
 // and plundering the transfer caches, draining idle vCPUs, balancing their budgets, returning memory to the system.
-// It returns at once if another thread is at it, or a fork. Call it about once a second.
-func (h *Heap) Background(now int64) {
+// It returns at once if another thread is at it, or a fork. Call it about once a second. It reports whether work was
+// due and there are vCPUs whose CPUs somebody should visit: see Visit.
+func (h *Heap) Background(now int64) (visit bool) {
 	if !atomic.CompareAndSwapUint32(&h.tick.busy, 0, 1) {
-		return
+		return false
 	}
 	if g := h.enter(); g >= 0 {
-		h.due(now)
+		visit = h.due(now) && h.Front.Visits()
 		h.leave(g)
 	}
 	atomic.StoreUint32(&h.tick.busy, 0)
+	return visit
 }
 
-func (h *Heap) due(now int64) {
+// Visit is a step of a round of visits: percpu.Cache.NextVisit. A fork ends the round.
+func (h *Heap) Visit(v units.VCPU, reached bool) units.VCPU {
+	g := h.enter()
+	if g < 0 {
+		return percpu.NoVisit
+	}
+	v = h.Front.NextVisit(v, reached)
+	h.leave(g)
+	return v
+}
+
+func (h *Heap) due(now int64) bool {
 	t := &h.tick
 	if now-t.last < t.nanos {
-		return
+		return false
 	}
 	// After a pause the work is done once, not once for each missed tick.
 	t.last = now
@@ -68,6 +83,7 @@ func (h *Heap) due(now int64) {
 		h.pages().Collapse()
 	}
 	h.publish(now)
+	return true
 }
 
 // Publish writes the statistics block at once, whatever is due.
