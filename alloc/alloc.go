@@ -45,11 +45,16 @@ func mallocSlow(size uintptr) (unsafe.Pointer, error) {
 // allocClass returns an object of class c, or 0. Preconditions: start succeeded.
 func allocClass(c units.ClassID) uintptr {
 	wakeBackground()
+	if n := door.whole[c]; n != 0 {
+		if p := takeStashed(uintptr(n)); p != 0 {
+			return p
+		}
+	}
 	for {
 		v := procPin()
 		p := core.AllocClassOn(units.VCPU(v), c)
 		procUnpin()
-		if p != 0 || !dropLarge() {
+		if p != 0 || !dropStashes(false) {
 			return p
 		}
 	}
@@ -57,26 +62,34 @@ func allocClass(c units.ClassID) uintptr {
 
 // allocLarge returns at least size bytes in whole pages, or 0. Preconditions: as for allocClass.
 func allocLarge(size, align uintptr) (p uintptr, zeroed bool) {
-	if size <= maxKept && size > units.MaxSmall && align <= units.PageSize {
-		if p = takeLarge(size); p != 0 {
+	wakeBackground()
+	if size <= maxStashed && size > units.MaxSmall && align <= units.PageSize && stashes.table != 0 {
+		if p = takeStashed(uintptr(units.PagesFor(size))); p != 0 {
 			return p, false
 		}
 	}
-	wakeBackground()
 	for {
 		procPin()
 		p, zeroed = core.Large(size, align)
 		procUnpin()
-		if p != 0 || !dropLarge() {
+		if p != 0 || !dropStashes(false) {
 			return p, zeroed
 		}
 	}
 }
 
-// freeMarked is Free for small objects that have been checked and marked, and did not fit the P's cache.
+// freeMarked is Free for small objects that have been checked and marked, and did not fit the P's cache, and for
+// large ones that did not fit its stash.
 func freeMarked(p unsafe.Pointer) {
-	wakeBackground()
 	c := units.ClassID(sys.Byte(door.classes + (uintptr(p)-door.base)>>units.PageShift))
+	if c == 0 {
+		freeSlow(p)
+		return
+	}
+	wakeBackground()
+	if n := door.whole[c]; n != 0 && putStashed(uintptr(p), uintptr(n)) {
+		return
+	}
 	v := procPin()
 	core.FreeCheckedOn(units.VCPU(v), uintptr(p), c)
 	procUnpin()
@@ -93,14 +106,30 @@ func freeSlow(p unsafe.Pointer) {
 
 // freePlain frees what no hook knows. Preconditions: start succeeded.
 func freePlain(p unsafe.Pointer) {
-	if uintptr(p)&(units.PageSize-1) == 0 {
-		if n := core.Usable(uintptr(p)); n > units.MaxSmall && n <= maxKept && keepLarge(uintptr(p), n) {
-			return
-		}
+	if stashes.table != 0 && uintptr(p)&(units.PageSize-1) == 0 && core.Contains(uintptr(p)) && stashFree(uintptr(p)) {
+		return
 	}
 	v := procPin()
 	core.FreeOn(units.VCPU(v), uintptr(p), heap.CallFree)
 	procUnpin()
+}
+
+// stashFree is Free where it is a stash's affair, and reports whether it was: for what lies in one already, and for
+// large objects that the P's has room for.
+func stashFree(p uintptr) bool {
+	n := core.Usable(p)
+	if n == 0 {
+		return false
+	}
+	if sys.Load32(p+4) == uint32(door.mark) && isStashed(p) {
+		core.ReportDoubleFree(p, heap.CallFree)
+		return true
+	}
+	if n <= units.MaxSmall || n > maxStashed {
+		return false
+	}
+	wakeBackground()
+	return putStashed(p, n>>units.PageShift)
 }
 
 // Calloc returns memory for n objects of size bytes each, zeroed.

@@ -11,9 +11,6 @@ import (
 // free has been returned to the system as far as it ever will be without a new slow call.
 const idleTicks = 120
 
-// keepTicks is how many seconds lie between two times that kept large objects are given back.
-const keepTicks = 5
-
 // background is the goroutine that keeps the heap in shape. It starts with the first slow call and ends when
 // there has been none for long; the next one starts it again.
 var background struct {
@@ -28,6 +25,7 @@ func wakeBackground() {
 		background.needed.Store(true)
 	}
 	if !background.running.Load() && !background.off && background.running.CompareAndSwap(false, true) {
+		openStashes()
 		go tend()
 	}
 }
@@ -39,12 +37,14 @@ func tend() {
 		if background.needed.Swap(false) {
 			idle = 0
 		}
-		if ticks++; ticks%keepTicks == 0 {
-			dropLarge()
+		if ticks++; ticks%stashTicks == 0 {
+			trimStashes()
 		}
 		procPin() // a core lock may be held on the way
 		core.Background(sys.Now())
 		procUnpin()
+		limitStashes(core.Short())
 	}
+	dropStashes(true) // nobody would look after them
 	background.running.Store(false)
 }

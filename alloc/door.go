@@ -16,6 +16,8 @@ var door doorState
 type doorState struct {
 	fine    atomic.Uintptr // one more than the largest size whose class lies in fine slots (sizeclass.FineMax), or 0
 	small   atomic.Uintptr // one more than the largest size the fast path serves
+	large   atomic.Uintptr // one more than the largest size it takes from a stash
+	stashed atomic.Uintptr // one more than the largest size it gives to one
 	grown   atomic.Uintptr // bytes of the window handed out; it may lag behind
 	ps      uintptr        // Ps that have a record
 	records uintptr        // percpu.Pinned by P
@@ -30,6 +32,7 @@ type doorState struct {
 	lookup                           [sizeclass.TableLen]uint8      // sizeclass.Lookup
 	starts                           [sizeclass.NumClasses]multiple // for classes whose spans have one page
 	divides                          [sizeclass.NumClasses]multiple // for all
+	whole                            [sizeclass.NumClasses]uint8    // pages of an object, of classes that are stashed, or 0
 }
 
 // multiple tells where in a span objects start: off*mul < bound, in 32 bits. No object starts anywhere if bound is 0.
@@ -43,6 +46,7 @@ const (
 	recordShift = percpu.PinnedShift
 	pageShift   = units.PageShift
 	pageMask    = units.PageSize - 1
+	maxSmall    = units.MaxSmall
 	mallocShift = sizeclass.MallocShift
 	coarseShift = sizeclass.CoarseShift
 	coarseBias  = sizeclass.CoarseBias
@@ -66,8 +70,10 @@ func openDoor() {
 			door.starts[c] = door.divides[c]
 		}
 	}
+	initStashes()
 	door.grown.Store(a.Grown)
 	openMalloc()
+	door.stashed.Store(door.large.Load())
 }
 
 // openMalloc and closeMalloc let small allocations take the fast path, or none. Preconditions: the rest of the door is
@@ -75,11 +81,15 @@ func openDoor() {
 func openMalloc() {
 	door.fine.Store(sizeclass.FineMax + 1)
 	door.small.Store(units.MaxSmall + 1)
+	if stashes.table != 0 {
+		door.large.Store(maxStashed + 1)
+	}
 }
 
 func closeMalloc() {
 	door.fine.Store(0)
 	door.small.Store(0)
+	door.large.Store(0)
 }
 
 // refresh lets the fast path of Free see what the window has grown to.

@@ -12,6 +12,8 @@
 // signature, by a jump, with the registers as they came: to it, it looks as if their caller had called it.
 
 #define RECORD_INSIDE 8
+#define RECORD_STASH 16
+#define SPAN_PAGES 4
 
 // WALK makes R10 the number of the P; OWNER makes DX its record, and says that it is being used. The walk comes first
 // in each function: nothing else takes as long, load by load, and the processor does the rest meanwhile.
@@ -57,12 +59,44 @@ class:
 	RET
 coarse:
 	CMPQ AX, doorState_small(R8)
-	JAE  slow
+	JAE  large
 	LEAL 127(AX), CX
 	SHRL $const_coarseShift, CX
 	MOVBLZX (doorState_lookup+const_coarseBias)(R8)(CX*1), CX
 	JMP  class
+large:
+	CMPQ AX, doorState_large(R8)
+	JAE  slow
+	LEAQ const_pageMask(AX), CX
+	SHRQ $const_pageShift, CX
+	OWNER(slow)
+	JMP  stash
 empty:
+	MOVBLZX doorState_whole(R8)(CX*1), CX
+	TESTL CX, CX
+	JEQ  leave
+stash: // CX pages. Only the youngest object is looked at
+	MOVQ RECORD_STASH(DX), SI
+	MOVL stash_top(SI), DI
+	MOVQ (stash_entries-8)(SI)(DI*8), R9
+	SUBQ CX, R9 // its address, if it has as many
+	TESTL $const_pageMask, R9
+	JNE  leave
+	DECL DI
+	SHLQ $const_pageShift, CX
+	SUBQ CX, stash_bytes(SI)
+	MOVL DI, stash_top(SI)
+	CMPL DI, stash_low(SI)
+	JCC  popped
+	MOVL DI, stash_low(SI)
+popped:
+	MOVL $0, RECORD_INSIDE(DX)
+	MOVQ $0, (R9)
+	MOVQ R9, AX
+	XORL BX, BX
+	XORL CX, CX
+	RET
+leave:
 	MOVL $0, RECORD_INSIDE(DX)
 slow:
 	MOVQ doorState_mallocSlow(R8), CX
@@ -101,6 +135,28 @@ starts:
 	MOVL $0, RECORD_INSIDE(DX)
 	RET
 full:
+	MOVBLZX doorState_whole(R8)(CX*1), R9
+	TESTL R9, R9
+	JEQ  leave
+stash: // R9 pages
+	MOVQ RECORD_STASH(DX), SI
+	MOVQ R9, CX
+	SHLQ $const_pageShift, CX
+	ADDQ stash_bytes(SI), CX
+	CMPQ CX, stash_limit(SI)
+	JHI  leave
+	MOVL stash_top(SI), DI
+	CMPL DI, $const_stashEntries
+	JAE  leave
+	MOVQ CX, stash_bytes(SI)
+	ORQ  AX, R9
+	MOVQ R9, stash_entries(SI)(DI*8)
+	INCL DI
+	MOVL DI, stash_top(SI)
+	MOVQ BX, (AX)
+	MOVL $0, RECORD_INSIDE(DX)
+	RET
+leave:
 	MOVL $0, RECORD_INSIDE(DX)
 marked:
 	MOVQ doorState_freeMarked(R8), CX
@@ -112,12 +168,27 @@ long: // no object starts here, unless its span has several pages; no span of th
 	ADDQ doorState_spans(R8), DX
 	SUBL (DX), R9
 	SHLL $const_pageShift, R9
-	MOVL AX, DX
-	ANDL $const_pageMask, DX
-	ORL  R9, DX
-	IMULL doorState_divides(R8)(CX*8), DX
-	CMPL DX, (doorState_divides+4)(R8)(CX*8)
+	MOVL AX, SI
+	ANDL $const_pageMask, SI
+	ORL  R9, SI
+	MOVL doorState_divides(R8)(CX*8), DI
+	IMULL SI, DI
+	CMPL DI, (doorState_divides+4)(R8)(CX*8)
 	JCS  starts
+	ORL  CX, SI // 0 for what has no class and is the start of its span: a large object, or no span
+	JNE  slow
+	MOVL SPAN_PAGES(DX), R9
+	MOVQ R9, CX
+	SHLQ $const_pageShift, CX
+	CMPQ CX, doorState_stashed(R8)
+	JAE  slow
+	CMPQ CX, $const_maxSmall
+	JLS  slow
+	MOVQ doorState_mark(R8), BX
+	CMPL BX, 4(AX)
+	JEQ  slow
+	OWNER(slow)
+	JMP  stash
 slow:
 	MOVQ doorState_freeSlow(R8), CX
 	JMP  CX

@@ -67,3 +67,16 @@ func TestASecondFreeOfALargeObjectAborts(t *testing.T) {
 	alloc.Free(p)
 	alloc.Free(p)
 }
+
+// The tests of stashes run each in a process of its own: they look at what one P keeps, and drain the rest.
+func TestStashes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("processes of their own")
+	}
+	for _, name := range []string{"TestStashGrowsOnProofAndGivesBack", "TestStashedClassesAndLimits"} {
+		require.Contains(t, inProcess(t, name), "--- PASS: "+name)
+	}
+	out := inProcess(t, "TestSecondFreeOfAStashedObjectOfASizeClass")
+	require.Contains(t, out, "double free")
+	require.Contains(t, out, "SIGABRT")
+}

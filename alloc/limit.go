@@ -35,6 +35,9 @@ func SetMemoryLimit(soft, hard uintptr) error {
 	procPin()
 	core.SetLimits(soft, hard)
 	procUnpin()
+	if stashes.most.Load() != 0 { // they may grow at all
+		limitStashes(false)
+	}
 	return nil
 }
 

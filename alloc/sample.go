@@ -60,6 +60,7 @@ func StartSampling(rate int) error {
 		sys.Store64(s.table+v*64+8, math.Float64bits(s.rate)) // where due finds it
 		sys.Store64(s.table+v*64, uint64(s.gap(s.rate)))
 	}
+	door.stashed.Store(0) // for good: Free has to forget what was sampled
 	hooks.Or(hookSample)
 	closeMalloc()
 	return nil

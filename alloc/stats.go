@@ -8,7 +8,7 @@ func ReleaseOSMemory() (n uintptr) {
 	if start() != nil {
 		return 0
 	}
-	dropLarge()
+	dropStashes(false)
 	for first := true; ; first = false {
 		procPin() // for one step at a time: some 10 ms at most
 		done, more := core.TrimStep(first)
@@ -50,7 +50,7 @@ func ReadStats() Stats {
 		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,
 		Objects: s.UsedObjects + s.LargeObjects, Misses: s.Underflows + s.Overflows,
 	}
-	bytes, objects := kept()
+	bytes, objects := stashed()
 	bytes, objects = min(bytes, out.Usable), min(objects, out.Objects) // they were read a moment later
 	out.Usable, out.Cached, out.Objects = out.Usable-bytes, out.Cached+bytes, out.Objects-objects
 	out.Resident = out.Mapped - out.Released + out.Metadata

@@ -49,6 +49,14 @@ func (h *Heap) HardLimited() bool {
 	return limited
 }
 
+// SoftLimit is the limit above which free memory goes back at once, in bytes; more than there can be if there is none.
+func (h *Heap) SoftLimit() units.Bytes {
+	h.mu.Lock()
+	pages := h.limits.soft
+	h.mu.Unlock()
+	return units.Bytes(min(pages, unlimited>>units.PageShift)) << units.PageShift
+}
+
 // OverLimit reports whether the heap is above its soft limit, for callers who have caches to empty.
 func (h *Heap) OverLimit() bool {
 	h.mu.Lock()

@@ -57,6 +57,9 @@
 // wait is short, a section being ten instructions, unless the kernel has put the owner's thread aside.
 // Without membarrier the owner's store of Inside is an exchange, a barrier of its own (AllocOn, FreeOn).
 //
+// Package alloc keeps a second store for each P, of whole pages, under the same protocol and the same Inside: Stash in
+// the record. Its stopper does with that what a slab's does with Slab, and neither knows of the other.
+//
 // The P's number can't change under an owner, and a P that is gone (GOMAXPROCS) is a vCPU that stays idle.
 //
 // # Capacity

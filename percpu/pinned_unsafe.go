@@ -22,8 +22,10 @@ const (
 // fast paths that must not call, and so can't use Pop and Push; they do what these do, to the letter.
 type Pinned struct {
 	Slab   uintptr // the P's slab, or the empty slab; an entry of the slab table: see Cache.entry
-	Inside uint32  // not 0: the owner is between the load of Slab and its last access there
-	_      [52]byte
+	Inside uint32  // not 0: the owner is between the load of Slab, or Stash, and its last access there
+	_      uint32
+	Stash  uintptr // what package alloc keeps for the P beside the slab, under the same protocol: see FencePinned
+	_      [40]byte
 }
 
 // PinnedShift is the log2 of the distance of two records, in bytes.
@@ -148,12 +150,23 @@ func (k *Cache) swapPinned(s slab, c units.ClassID, old, new header) bool {
 func (k *Cache) stopPinned(v units.VCPU) bool {
 	r := k.record(v)
 	atomic.StoreUintptr(&r.Slab, k.empty)
-	if k.pinned == pinnedPlain {
-		if _, e := sys.Membarrier(sys.MembarrierPrivate, 0, 0); e != 0 {
-			atomic.StoreUintptr(&r.Slab, k.info(v).slab)
-			return false
-		}
+	if k.pinned == pinnedPlain && !k.FencePinned() {
+		atomic.StoreUintptr(&r.Slab, k.info(v).slab)
+		return false
 	}
+	r.WaitOutside()
+	return true
+}
+
+// FencePinned makes owners who enter a section from now on see what was stored in their records before, and whoever
+// is in one visible to WaitOutside. It reports false where the kernel refuses.
+func (k *Cache) FencePinned() bool {
+	_, e := sys.Membarrier(sys.MembarrierPrivate, 0, 0)
+	return e == 0
+}
+
+// WaitOutside waits until the owner is out of the section that FencePinned found him in.
+func (r *Pinned) WaitOutside() {
 	for i := 0; atomic.LoadUint32(&r.Inside) != 0; i++ {
 		if i < 100 {
 			sys.Pause(4)
@@ -161,5 +174,4 @@ func (k *Cache) stopPinned(v units.VCPU) bool {
 			sys.Sleep(20e3)
 		}
 	}
-	return true
 }

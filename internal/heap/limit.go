@@ -13,6 +13,7 @@ type awareness struct {
 	root    uintptr
 	off     bool
 	drained uint64           // tick of the last time the caches were emptied for it
+	short   bool             // memory was about to run out at the last look
 	reading pressure.Reading // the last
 }
 
@@ -34,7 +35,8 @@ func (h *Heap) urgency() pageheap.Urgency {
 		a.reading = a.watch.Read(a.root)
 		u = pageheap.Pressed(a.reading.Limit, a.reading.Used, a.reading.Stall)
 	}
-	if over := h.pages().OverLimit(); (over || u == pageheap.Alarm) && h.tick.ticks-a.drained >= alarmTicks {
+	a.short = h.pages().OverLimit() || u == pageheap.Alarm
+	if a.short && h.tick.ticks-a.drained >= alarmTicks {
 		a.drained = h.tick.ticks
 		h.Front.DrainAll()
 		h.Front.Transfer.Drain()
@@ -42,8 +44,15 @@ func (h *Heap) urgency() pageheap.Urgency {
 	return u
 }
 
+// Short reports whether the last background work found memory about to run out, or the heap above its soft limit.
+// Whoever does that work may ask.
+func (h *Heap) Short() bool { return h.awareness.short }
+
 // SetLimits bounds the memory behind the heap, as pageheap.Heap.SetLimits, at any time. Preconditions: Init has run.
 func (h *Heap) SetLimits(soft, hard units.Bytes) { h.pages().SetLimits(soft, hard) }
+
+// SoftLimit is pageheap.Heap.SoftLimit.
+func (h *Heap) SoftLimit() units.Bytes { return h.pages().SoftLimit() }
 
 // reclaim empties the caches for a request that the hard limit refused, and reports whether it did.
 func (h *Heap) reclaim() bool {
