@@ -44,6 +44,7 @@ type record = percpu.Pinned
 const (
 	spanShift   = 6
 	recordShift = percpu.PinnedShift
+	endsAt      = percpu.EndsAt
 	pageShift   = units.PageShift
 	pageMask    = units.PageSize - 1
 	maxSmall    = units.MaxSmall

@@ -45,12 +45,13 @@ TEXT ·mallocFast(SB), NOSPLIT|NOFRAME, $0-0
 class:
 	OWNER(slow)
 	MOVQ (DX), SI
-	MOVL (SI)(CX*4), DI
-	MOVWLZX DI, DI
-	MOVQ -8(SI)(DI*8), R9
+	MOVQ (SI)(CX*8), R9
+	MOVWLZX R9, DI
+	MOVQ -8(SI)(DI*8), DI
+	SHRQ $16, R9
 	TESTB $1, R9
 	JNE  empty
-	DECL (SI)(CX*4) // the whole header, as it was loaded: then the processor forwards it
+	MOVQ DI, (SI)(CX*8)
 	MOVL $0, RECORD_INSIDE(DX)
 	MOVQ $0, (R9) // the mark of a free object
 	MOVQ R9, AX
@@ -126,12 +127,15 @@ starts:
 	MOVQ BX, (AX) // a second free will see it
 	OWNER(marked)
 	MOVQ (DX), SI
-	MOVL (SI)(CX*4), DI
-	MOVWLZX DI, DI
-	CMPW DI, 2(SI)(CX*4)
+	MOVQ (SI)(CX*8), R9
+	MOVWLZX R9, DI
+	CMPW DI, const_endsAt(SI)(CX*2)
 	JCC  full
-	MOVQ AX, (SI)(DI*8)
-	INCL (SI)(CX*4)
+	MOVQ R9, (SI)(DI*8)
+	MOVQ AX, R9
+	SHLQ $16, R9
+	LEAQ 1(R9)(DI*1), R9
+	MOVQ R9, (SI)(CX*8)
 	MOVL $0, RECORD_INSIDE(DX)
 	RET
 full:

@@ -27,10 +27,11 @@ func mallocPortable(size uintptr) (unsafe.Pointer, error) {
 			r := (*record)(unsafe.Add(nil, door.records+v<<recordShift))
 			r.Inside = 1
 			s := r.Slab // once: a stopper may change it meanwhile
-			h := (*uint16)(unsafe.Add(nil, s+uintptr(c)*4))
-			p := *(*uintptr)(unsafe.Add(nil, s+uintptr(*h)*8-8))
+			at := (*uint64)(unsafe.Add(nil, s+uintptr(c)*8))
+			h := *at
+			p := uintptr(h >> 16)
 			if p&1 == 0 {
-				*h--
+				*at = *(*uint64)(unsafe.Add(nil, s+uintptr(h&0xffff)*8-8))
 				r.Inside = 0
 				*(*uint64)(unsafe.Add(nil, p)) = 0 // the mark of a free object
 				return unsafe.Add(nil, p), nil
@@ -55,11 +56,12 @@ func freePortable(p unsafe.Pointer) {
 		r := (*record)(unsafe.Add(nil, door.records+v<<recordShift))
 		r.Inside = 1
 		s := r.Slab
-		h := (*[2]uint16)(unsafe.Add(nil, s+uintptr(c)*4))
-		i := h[0]
-		if i < h[1] {
-			*(*uintptr)(unsafe.Add(nil, s+uintptr(i)*8)) = a
-			h[0] = i + 1
+		at := (*uint64)(unsafe.Add(nil, s+uintptr(c)*8))
+		h := *at
+		i := h & 0xffff
+		if i < uint64(*(*uint16)(unsafe.Add(nil, s+endsAt+uintptr(c)*2))) {
+			*(*uint64)(unsafe.Add(nil, s+uintptr(i)*8)) = h
+			*at = uint64(a)<<16 | (i + 1)
 			r.Inside = 0
 			return
 		}

@@ -106,7 +106,7 @@ static void boot(void)
 		.seq_pop = (uintptr_t)vcm_seq_pop,
 		.seq_push = (uintptr_t)vcm_seq_push,
 		.seq_popn = (uintptr_t)vcm_seq_popn,
-		.seq_store = (uintptr_t)vcm_seq_store,
+		.seq_end = (uintptr_t)vcm_seq_end,
 		.seq_swap = (uintptr_t)vcm_seq_swap,
 		.slot_mm_cid = RSEQ_MM_CID,
 		.slot_cpu_id = RSEQ_CPU_ID,
@@ -119,7 +119,6 @@ static void boot(void)
 	};
 	uint64_t *random = (uint64_t *)getauxval(AT_RANDOM);
 	p.seed = random ? random[0] ^ random[1] : (uintptr_t)&p;
-	vcm_empty_guard = (uintptr_t)&vcm_empty_guard | 1;
 	find_rseq(&p);
 	int ok = vcm_go_boot(&p) != 0;
 	cpu_set_t allowed;

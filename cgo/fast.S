@@ -6,8 +6,9 @@
  * starts over. vcm_slabs[vcpu] is the slab; a vCPU that has none, or whose slab is somebody else's for a
  * moment, has the empty slab there, in which every class is empty and full at once.
  *
- * Slab (percpu/doc.go): per class a 16-bit index `current` and a 16-bit `end`, counted in 8-byte words from
- * the slab's start; an odd word lies below each class's first slot.
+ * Slab (percpu/doc.go): per class a header, (object on top, or an odd number) << 16 | index of the first free slot,
+ * and behind the headers a 16-bit `end`; indexes count 8-byte words from the slab's start. A slot holds the header
+ * that was there before the object above was pushed.
  */
 #include <sys/syscall.h>
 
@@ -60,9 +61,9 @@
 	.endm
 
 /* Where no restartable sequence serves the thread, and locks guard the slabs: rdx = the lock of its slab, held,
- * r9 = the slab. Jumps to \slow, with nothing held, where there are no locks, the thread has had no turn yet, or the
+ * r11 = the slab. Jumps to \slow, with nothing held, where there are no locks, the thread has had no turn yet, or the
  * lock is taken. The thread counts as inside the heap meanwhile, for a signal handler that allocates.
- * Clobbers rcx, esi, r8. */
+ * Clobbers rax, rcx, esi, r8. */
 	.macro	lock_slab slow
 	mov	FAST_LOCKS(%r10), %rdx
 	test	%rdx, %rdx
@@ -71,17 +72,15 @@
 	mov	%fs:THREAD_TURN(%r8), %esi
 	dec	%esi
 	js	\slow
-	mov	%eax, %ecx
-	mov	%rsi, %r9
-	shl	$LOCK_SHIFT, %r9
-	add	%r9, %rdx
+	mov	%rsi, %rcx
+	shl	$LOCK_SHIFT, %rcx
+	add	%rcx, %rdx
 	incl	%fs:THREAD_DEPTH(%r8)
 	xor	%eax, %eax
-	mov	$1, %r9d
-	lock cmpxchg %r9d, (%rdx)
-	mov	%ecx, %eax
+	mov	$1, %ecx
+	lock cmpxchg %ecx, (%rdx)
 	jne	.Ltaken_lock\@
-	mov	FAST_BYTES(%r10,%rsi,8), %r9
+	mov	FAST_BYTES(%r10,%rsi,8), %r11
 	jmp	.Lheld\@
 .Ltaken_lock\@:
 	decl	%fs:THREAD_DEPTH(%r8)
@@ -89,7 +88,7 @@
 .Lheld\@:
 	.endm
 
-/* Gives the lock rdx back and wakes a thread that sleeps for it. Preserves eax, rdi, r11. */
+/* Gives the lock rdx back and wakes a thread that sleeps for it. Preserves rax, rdi, r9 to r11. */
 	.macro	unlock_slab
 	xor	%ecx, %ecx
 	xchg	%ecx, (%rdx)
@@ -100,23 +99,22 @@
 .Lawake\@:
 	.endm
 
-/* Pops an object of class eax into r11, or jumps to \slow. The next object is prefetched: it is likely to be
- * handed out soon, and the word below the last one is an address too. A header is loaded and stored whole, wherever
- * that is: then the processor can rename the load to the store before it (6 to 9 % of bursts of mallocs, Zen 4, against
- * loads and stores of the lower half). Clobbers rcx rdx rsi r8. */
+/* Pops an object of class r9d into rax, or jumps to \slow. What is next on top is prefetched: it is likely to be
+ * handed out soon, and where nothing is, the header names an address nevertheless. Clobbers rcx rdx rsi r8. */
 	.macro	take slow, unregistered
 	registered \unregistered
 	sequence .Lpop\@, .Lpopped\@, .Lrepop\@
 	slab
-	mov	(%rcx,%rax,4), %esi
-	movzwl	%si, %esi
-	mov	-8(%rcx,%rsi,8), %r11
-	test	$1, %r11b
+	mov	(%rcx,%r9,8), %rax
+	movzwl	%ax, %esi
+	mov	-8(%rcx,%rsi,8), %rsi
+	shr	$16, %rax
+	test	$1, %al
 	jnz	\slow
-	decl	(%rcx,%rax,4)
+	mov	%rsi, (%rcx,%r9,8)
 .Lpopped\@:
-	mov	-16(%rcx,%rsi,8), %rcx
-	prefetcht0 (%rcx)
+	shr	$16, %rsi
+	prefetcht0 (%rsi)
 	.endm
 
 	.macro	function name
@@ -136,7 +134,7 @@
 	function \name
 	.endm
 
-/* A function that allocates rdi bytes: eax = their class, found in slots of 8 or 16 bytes up to 1 KiB and of
+/* A function that allocates rdi bytes: r9d = their class, found in slots of 8 or 16 bytes up to 1 KiB and of
  * 128 bytes above. The two bounds are in memory because they are zero until the heap is ready, and stay zero
  * where nothing may be fast: then every call goes to \slow. */
 	.macro	allocate slow, kind, fine=FAST_FINE, small=FAST_SMALL
@@ -146,27 +144,26 @@
 	.ifc	\kind, new
 	lea	7(%rdi), %eax
 	shr	$3, %eax
-	movzbl	FAST_LOOKUP(%r10,%rax), %eax
+	movzbl	FAST_LOOKUP(%r10,%rax), %r9d
 	.else
 	lea	15(%rdi), %eax
 	shr	$4, %eax
-	movzbl	FAST_LOOKUP(%r10,%rax,2), %eax
+	movzbl	FAST_LOOKUP(%r10,%rax,2), %r9d
 	.endif
 .Lclass\@:
 	take	.Lslow\@, .Lunregistered\@
 .Ltaken\@:
-	mov	%r11, %rax
 	movq	$0, (%rax)	/* the mark of a free object */
 	ret
 2:	cmp	\small(%r10), %rdi
 	jae	.Lslow\@
 	lea	127(%rdi), %eax
 	shr	$7, %eax
-	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rax), %eax
+	movzbl	FAST_LOOKUP+COARSE_BIAS(%r10,%rax), %r9d
 	jmp	.Lclass\@
 .Lunregistered\@:
 	call	vcm_take_locked
-	test	%r11, %r11
+	test	%rax, %rax
 	jnz	.Ltaken\@
 .Lslow\@:
 	jmp	\slow
@@ -253,14 +250,16 @@ vcm_new:
 	je	8f
 	mov	%rcx, (%rdi)
 	registered 10f
+	shl	$16, %rdi
 	sequence .Lpush\@, .Lpushed\@, .Lrepush\@
 	slab
-	mov	(%rcx,%rax,4), %esi
-	movzwl	%si, %esi
-	cmp	2(%rcx,%rax,4), %si
+	mov	(%rcx,%rax,8), %rsi
+	movzwl	%si, %r11d
+	cmp	SLAB_ENDS(%rcx,%rax,2), %si
 	jae	9f
-	mov	%rdi, (%rcx,%rsi,8)
-	incl	(%rcx,%rax,4)
+	mov	%rsi, (%rcx,%r11,8)
+	lea	1(%rdi,%r11), %r11
+	mov	%r11, (%rcx,%rax,8)
 .Lpushed\@:
 	ret
 4:	test	%eax, %eax
@@ -289,7 +288,9 @@ vcm_new:
 10:	call	vcm_give_locked
 	test	%r11, %r11
 	jnz	11f
-9:	mov	%eax, %esi
+	jmp	12f
+9:	shr	$16, %rdi
+12:	mov	%eax, %esi
 	jmp	vcm_free_overflow
 11:	ret
 	.endm
@@ -338,37 +339,48 @@ vcm_delete_aligned:
 	release vcm_delete_array_sized_slow, new, FAST_LIMIT_DERIVED
 	endfunction _ZdaPvm
 
-/* For threads that no restartable sequence serves. vcm_take_locked: r11 = an object of class eax, or 0.
- * vcm_give_locked: r11 = 1 if object rdi of class eax was taken back, or 0. Both keep eax, rdi and r10. */
+/* For threads that no restartable sequence serves. vcm_take_locked: rax = an object of class r9d, or 0.
+ * vcm_give_locked: r11 = 1 if object rdi of class eax was taken back, or 0. They keep rdi and r10, and their class's
+ * register. */
 	.p2align 5
 	hidden	vcm_take_locked
 	lock_slab 2f
-	movzwl	(%r9,%rax,4), %esi
-	mov	-8(%r9,%rsi,8), %r11
-	test	$1, %r11b
+	mov	(%r11,%r9,8), %rax
+	movzwl	%ax, %esi
+	shr	$16, %rax
+	test	$1, %al
 	jz	1f
-	xor	%r11d, %r11d
+	xor	%eax, %eax
 	jmp	3f
-1:	decl	(%r9,%rax,4)
+1:	mov	-8(%r11,%rsi,8), %rsi
+	mov	%rsi, (%r11,%r9,8)
 3:	unlock_slab
 	ret
-2:	xor	%r11d, %r11d
+2:	xor	%eax, %eax
 	ret
 	endfunction vcm_take_locked
 
 	.p2align 5
 	hidden	vcm_give_locked
+	mov	%eax, %r9d
 	lock_slab 1f
-	movzwl	(%r9,%rax,4), %esi
-	xor	%r11d, %r11d
-	cmp	2(%r9,%rax,4), %si
+	mov	(%r11,%r9,8), %rax
+	movzwl	%ax, %esi
+	cmp	SLAB_ENDS(%r11,%r9,2), %si
 	jae	2f
-	mov	%rdi, (%r9,%rsi,8)
-	incl	(%r9,%rax,4)
-	inc	%r11d
-2:	unlock_slab
+	mov	%rax, (%r11,%rsi,8)
+	mov	%rdi, %rax
+	shl	$16, %rax
+	lea	1(%rax,%rsi), %rax
+	mov	%rax, (%r11,%r9,8)
+	mov	$1, %r11d
+	jmp	3f
+2:	xor	%r11d, %r11d
+3:	unlock_slab
+	mov	%r9d, %eax
 	ret
 1:	xor	%r11d, %r11d
+	mov	%r9d, %eax
 	ret
 	endfunction vcm_give_locked
 
@@ -410,9 +422,8 @@ vcm_delete_aligned:
 	hidden	vcm_seq_pop
 vcm_pop:
 	lea	vcm_fast(%rip), %r10
-	mov	%edi, %eax
+	mov	%edi, %r9d
 	take	1f, 1f
-	mov	%r11, %rax
 	ret
 1:	xor	%eax, %eax
 	ret
@@ -429,20 +440,22 @@ vcm_pop:
 	registered 2f
 	sequence .Lpushn, .Lpushedn, .Lrepushn, %rbx, %rbp, %r12
 	slab
-	movzwl	(%rcx,%rdi,4), %r9d
-	movzwl	2(%rcx,%rdi,4), %eax
+	mov	(%rcx,%rdi,8), %r12
+	movzwl	%r12w, %r9d
+	movzwl	SLAB_ENDS(%rcx,%rdi,2), %eax
 	sub	%r9d, %eax
 	jbe	2f
 	cmp	%rbx, %rax
 	cmova	%rbx, %rax
-	lea	(%rcx,%r9,8), %r11	/* the next free slot */
 	mov	%rax, %rbp
-1:	mov	-8(%rsi,%rbp,8), %r12
-	mov	%r12, (%r11)
-	add	$8, %r11
+1:	mov	%r12, (%rcx,%r9,8)
+	inc	%r9d
+	mov	-8(%rsi,%rbp,8), %r12
+	shl	$16, %r12
+	or	%r9, %r12
 	dec	%rbp
 	jnz	1b
-	add	%eax, (%rcx,%rdi,4)	/* its lower half: current stays below end */
+	mov	%r12, (%rcx,%rdi,8)
 .Lpushedn:
 	jmp	3f
 2:	xor	%eax, %eax
@@ -462,20 +475,23 @@ vcm_pop:
 	registered 3f
 	sequence .Lpopn, .Lpoppedn, .Lrepopn, %rbx, %r12
 	slab
-	movzwl	(%rcx,%rdi,4), %r9d
+	mov	(%rcx,%rdi,8), %r12
+	movzwl	%r12w, %r9d
 	xor	%eax, %eax
 1:	cmp	%rbx, %rax
 	jae	2f
-	mov	-8(%rcx,%r9,8), %r12
-	test	$1, %r12b
+	mov	%r12, %r11
+	shr	$16, %r11
+	test	$1, %r11b
 	jnz	2f
-	mov	%r12, (%rsi,%rax,8)
+	mov	%r11, (%rsi,%rax,8)
+	mov	-8(%rcx,%r9,8), %r12
 	dec	%r9d
 	inc	%eax
 	jmp	1b
 2:	test	%eax, %eax
 	jz	4f
-	sub	%eax, (%rcx,%rdi,4)
+	mov	%r12, (%rcx,%rdi,8)
 .Lpoppedn:
 	jmp	4f
 3:	xor	%eax, %eax
@@ -484,28 +500,30 @@ vcm_pop:
 	ret
 	endfunction vcm_seq_popn
 
-	/* (class, slab, old header, new header): 1 if stored */
+	/* (class, slab, old end, new end): 1 if changed, 0 if it was another or an object lies beyond */
 	.p2align 5
-	hidden	vcm_seq_store
+	hidden	vcm_seq_end
 	save	%rbx
 	mov	%ecx, %ebx
 	mov	%edx, %r11d
 	lea	vcm_fast(%rip), %r10
 	registered 1f
-	sequence .Lstore, .Lstored, .Lrestore, %rbx
+	sequence .Lend, .Lended, .Lreend, %rbx
 	slab
 	cmp	%rsi, %rcx
 	jne	1f
-	cmp	%r11d, (%rcx,%rdi,4)
+	cmp	%r11w, SLAB_ENDS(%rcx,%rdi,2)
 	jne	1f
-	mov	%ebx, (%rcx,%rdi,4)
-.Lstored:
+	cmp	%bx, (%rcx,%rdi,8)
+	ja	1f
+	mov	%bx, SLAB_ENDS(%rcx,%rdi,2)
+.Lended:
 	mov	$1, %eax
 	jmp	2f
 1:	xor	%eax, %eax
 2:	restore	%rbx
 	ret
-	endfunction vcm_seq_store
+	endfunction vcm_seq_end
 
 	/* (slab, other): puts other into the table where the slab is, if that is the current vCPU's; 1 if so */
 	.p2align 5
@@ -578,18 +596,18 @@ vcm_slabs:
 	.zero	8192 * 8
 	.size	vcm_slabs, . - vcm_slabs
 
-	/* The empty slab: every class has current = end = 0, and the word below slot 0 is odd. */
+	/* The empty slab: every header has an odd top and an index whose slot can be read, and every end is 0. Nobody
+	 * writes here. */
+	.section .rodata
 	.balign	64
-	.zero	56
-	.globl	vcm_empty_guard
-	.hidden	vcm_empty_guard
-vcm_empty_guard:
-	.zero	8
 	.globl	vcm_empty
 	.hidden	vcm_empty
 	.type	vcm_empty, @object
 vcm_empty:
-	.zero	448
+	.rept	SLAB_ENDS / 8
+	.quad	1 << 16 | 1
+	.endr
+	.zero	SLAB_ENDS / 4
 	.size	vcm_empty, . - vcm_empty
 
 	.section .tdata, "awT", @progbits

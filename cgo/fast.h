@@ -36,6 +36,9 @@
 #define SPAN_SHIFT 6
 #define LOCK_SHIFT 11
 
+/* percpu: the ends in a slab, behind 96 headers */
+#define SLAB_ENDS 768
+
 /* struct thread of vcm.h */
 #define THREAD_DEPTH 0
 #define THREAD_TURN 8

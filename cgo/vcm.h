@@ -25,7 +25,7 @@ struct vcm_fast {
 /* internal/cdoor.Params. */
 struct vcm_params {
 	uintptr_t fast, table, empty;
-	uintptr_t seq_vcpu, seq_pop, seq_push, seq_popn, seq_store, seq_swap;
+	uintptr_t seq_vcpu, seq_pop, seq_push, seq_popn, seq_end, seq_swap;
 	uintptr_t envp, secure;
 	uint64_t seed;
 	int64_t rseq;
@@ -56,13 +56,12 @@ struct thread {
 extern HIDDEN __thread struct thread vcm_self __attribute__((tls_model("initial-exec")));
 
 extern HIDDEN char vcm_empty[], vcm_slabs[];
-extern HIDDEN uintptr_t vcm_empty_guard;
 
 /* fast.S */
 HIDDEN void *vcm_malloc(size_t);
 HIDDEN void vcm_free(void *);
 HIDDEN void *vcm_pop(uintptr_t class);
-HIDDEN void vcm_seq_vcpu(void), vcm_seq_pop(void), vcm_seq_push(void), vcm_seq_popn(void), vcm_seq_store(void);
+HIDDEN void vcm_seq_vcpu(void), vcm_seq_pop(void), vcm_seq_push(void), vcm_seq_popn(void), vcm_seq_end(void);
 HIDDEN void vcm_seq_swap(void);
 
 HIDDEN int vcm_seq_test(_Atomic uint32_t *fences, long tries);

@@ -73,21 +73,16 @@ func (k *Cache) squeeze(v units.VCPU, n int64) (got int64) {
 // takes capacity that holds objects. Preconditions: the caller owns the slab.
 func (k *Cache) cut(in *info, c units.ClassID, n int64, objects bool) int64 {
 	s, size := slab(in.slab), int64(sizeclass.Size(c))
-	h := s.load(c)
-	if h == emptyHeader {
-		return 0
-	}
 	want := uint32((n + size - 1) / size)
-	unused := h.end() - h.current()
+	unused := s.unused(c)
 	if objects && want > unused {
 		k.spill(s, c, want-unused)
-		h = s.load(c)
-		unused = h.end() - h.current()
+		unused = s.unused(c)
 	}
 	want = min(want, unused)
 	if want > 0 {
 		in.steals++
-		s.store(c, makeHeader(h.current(), h.end()-want))
+		s.setEnd(c, s.end(c)-want)
 	}
 	return int64(want) * size
 }

@@ -24,21 +24,21 @@ const MaxVCPUs = 8192
 // Sequences are the addresses of the restartable sequences of the C door. All act on the vCPU the caller
 // runs on at that moment, and do nothing on one whose slab is stopped.
 type Sequences struct {
-	VCPU  uintptr // () the current vCPU, -1 when this thread is not registered
-	Pop   uintptr // (class) an object or 0
-	Push  uintptr // (class, objects, n) how many fitted
-	PopN  uintptr // (class, out, n) how many came
-	Store uintptr // (class, slab, old header, new header) 1 if stored
-	Swap  uintptr // (slab, other) 1 if the slab was in the table for the current vCPU, where other is now
-	CPU   uintptr // () the CPU's number; 0: the processor is asked
-	Turn  uintptr // () which slab, modulo their number, the thread uses where locks guard them; 0: its CPU's
+	VCPU uintptr // () the current vCPU, -1 when this thread is not registered
+	Pop  uintptr // (class) an object or 0
+	Push uintptr // (class, objects, n) how many fitted
+	PopN uintptr // (class, out, n) how many came
+	End  uintptr // (class, slab, old end, new end) 1 if changed: see swapEnd
+	Swap uintptr // (slab, other) 1 if the slab was in the table for the current vCPU, where other is now
+	CPU  uintptr // () the CPU's number; 0: the processor is asked
+	Turn uintptr // () which slab, modulo their number, the thread uses where locks guard them; 0: its CPU's
 }
 
 // Options of a Cache.
 type Options struct {
-	// Table is the memory of the slab table, MaxVCPUs words, and Empty the empty slab's address: a slab of
-	// zeros with an odd word before it. 0: the cache makes its own, as it may when nothing but Go code reads
-	// them.
+	// Table is the memory of the slab table, MaxVCPUs words, and Empty the empty slab's address: each header has
+	// an odd top and the index 1, each end is 0. 0: the cache makes its own, as it may when nothing but Go code
+	// reads them.
 	Table, Empty uintptr
 	Sequences    Sequences // without VCPU: slabs are guarded by locks
 	Exact        bool      // a sequence's vCPU is the number of the CPU it runs on: visit.go
@@ -110,7 +110,7 @@ type classInfo struct {
 	last    uint32 // the vCPU's count of misses, low 32 bits, when this class last missed
 	gap     uint32 // misses of the vCPU from one miss of this class to the next, smoothed, times gapUnit
 	spilled uint32 // objects that went down in the last run of overflows
-	seen    header // at the last look of DrainIdle
+	seen    uint32 // at the last look of DrainIdle: slab.glance
 	history history
 	quiet   uint8 // looks in a row that found nothing new
 	busy    bool  // it has missed since the last look
@@ -144,18 +144,19 @@ func (k *Cache) Init(o Options) bool {
 		}
 	}
 	pages := &k.Transfer.Central.Pages
-	const emptyAt = 64
 	k.entryShift = 3
 	if o.Pinned {
 		k.initPinned()
 	}
 	if k.table == 0 {
-		if !pages.NewMappedTable(&k.tables, emptyAt+headerWords*wordBytes+k.vcpus<<k.entryShift) {
+		if !pages.NewMappedTable(&k.tables, firstWord*wordBytes+k.vcpus<<k.entryShift) {
 			return false
 		}
-		k.empty = k.tables.Base() + emptyAt
-		k.table = k.empty + headerWords*wordBytes
-		sys.Store64(k.empty-8, uint64(k.empty-8)|1)
+		k.empty = k.tables.Base()
+		k.table = k.empty + firstWord*wordBytes
+		for c := units.ClassID(0); c < sizeclass.NumClasses; c++ {
+			slab(k.empty).store(c, makeHeader(1, 1))
+		}
 	}
 	if !pages.NewMappedTable(&k.infos, k.vcpus<<infoShift) || !pages.NewEmptyTable(&k.slabs, k.vcpus<<areaShift) ||
 		!pages.NewMappedTable(&k.loads, k.vcpus*unsafe.Sizeof(load{})) {

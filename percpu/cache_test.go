@@ -67,19 +67,16 @@ func checkVCPU(t testing.TB, k *Cache, v units.VCPU) {
 	require.Equal(t, k.area(v, in.shift, in.place), uintptr(s))
 	bytes := in.available
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		h := s.load(c)
-		if h == emptyHeader {
-			require.Equal(t, uintptr(1), *s.word(emptyWord)&1)
-			continue
+		h, begin, end := s.load(c), s.begin(c), s.end(c)
+		require.True(t, begin <= h.index() && h.index() <= end && end <= begin+s.slots(c),
+			"class %d: begin %d, index %d, end %d, slots %d", c, begin, h.index(), end, s.slots(c))
+		for i := h.index(); i > begin; i-- {
+			require.Equal(t, i, h.index(), "class %d: a header names its slot", c)
+			require.Equal(t, c, k.Transfer.Central.Pages.ClassAt(h.top()))
+			h = *s.word(i - 1)
 		}
-		begin, end := s.begin(c), s.begin(c)+s.slots(c)
-		require.True(t, begin <= h.current() && h.current() <= h.end() && h.end() <= end,
-			"class %d: begin %d, current %d, end %d, limit %d", c, begin, h.current(), h.end(), end)
-		require.Equal(t, uintptr(s)+uintptr(begin-1)*wordBytes|1, *s.word(begin - 1), "class %d: the odd word", c)
-		for i := begin; i < h.current(); i++ {
-			require.Equal(t, c, k.Transfer.Central.Pages.ClassAt(*s.word(i)))
-		}
-		bytes += int64(h.end()-begin) * int64(sizeclass.Size(c))
+		require.Equal(t, s.base(c), h, "class %d: what lies below all objects", c)
+		bytes += int64(end-begin) * int64(sizeclass.Size(c))
 	}
 	require.GreaterOrEqual(t, in.available, int64(0))
 	require.Equal(t, in.capacity, bytes, "vCPU %d: available bytes and the classes' capacity differ from the budget", v)
@@ -136,9 +133,8 @@ func TestSlabPushesAndPopsInOrder(t *testing.T) {
 		var out [8]uintptr
 		require.Zero(t, s.pop(c, out[:], 8), "no slots: nothing pops")
 		require.Zero(t, s.push(c, []uintptr{2}), "and nothing fits")
-		begin, n := s.begin(c), min(s.slots(c), 6)
-		s.mark(begin)
-		s.store(c, makeHeader(begin, begin+n))
+		n := min(s.slots(c), 6)
+		s.setEnd(c, s.begin(c)+n)
 		if n < 6 {
 			continue
 		}
@@ -157,15 +153,20 @@ func TestSlabPushesAndPopsInOrder(t *testing.T) {
 	}
 }
 
-func TestHeadersAreSwappedOnlyWhileNobodyElseTouchedThem(t *testing.T) {
+func TestEndsAreSwappedOnlyWhileNobodyElseTouchedThemAndNoObjectIsCutOff(t *testing.T) {
 	k := newCache(t, 1, 0)
 	require.True(t, k.populate(0))
 	s := slab(k.info(0).slab)
-	h := s.load(5)
-	require.True(t, k.swapHeader(0, s, 5, h, makeHeader(80, 81)))
-	require.False(t, k.swapHeader(0, s, 5, h, makeHeader(90, 91)))
-	require.False(t, k.swapHeader(0, s+1<<minShift, 5, makeHeader(80, 81), h))
-	require.Equal(t, makeHeader(80, 81), s.load(5))
+	begin := s.begin(5)
+	require.True(t, k.swapEnd(0, s, 5, begin, begin+8))
+	require.False(t, k.swapEnd(0, s, 5, begin, begin+9))
+	require.False(t, k.swapEnd(0, s+1<<minShift, 5, begin+8, begin+9))
+	require.Equal(t, 4, s.push(5, []uintptr{16, 32, 48, 64}))
+	require.False(t, k.swapEnd(0, s, 5, begin+8, begin+3))
+	require.True(t, k.swapEnd(0, s, 5, begin+8, begin+4))
+	require.EqualValues(t, 4, s.capacity(5))
+	require.Zero(t, s.unused(5))
+	require.Zero(t, s.push(5, []uintptr{80}))
 }
 
 func TestOnlyVCPUsThatAreUsedHaveASlab(t *testing.T) {
@@ -253,11 +254,11 @@ func TestASpentBudgetMovesToTheClassesThatMiss(t *testing.T) {
 	empty(t, k)
 }
 
-// contents is what each class of a slab holds, from the bottom, and its capacity.
+// contents is what each class of a slab holds, from the top, and its capacity.
 func contents(s slab) (objects [sizeclass.NumClasses][]uintptr, capacities needs) {
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		for i := uint32(0); i < s.length(c); i++ {
-			objects[c] = append(objects[c], *s.word(s.begin(c) + i))
+		for h := s.load(c); !h.empty(); h = *s.word(h.index() - 1) {
+			objects[c] = append(objects[c], h.top())
 		}
 		capacities[c] = s.capacity(c)
 	}

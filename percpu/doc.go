@@ -5,14 +5,20 @@
 //
 // One slab per vCPU, populated when the vCPU is first seen:
 //
-//	word 0..47   headers, 4 bytes a class: index of the first free slot (current), one past the last usable (end)
-//	word 48      an odd word: what a class without slots pops
-//	word 49..72  begins, 2 bytes a class: index of the first slot. The fast paths don't read them
-//	word 73...   per class: an odd word, then its slots
+//	word 0..95     headers, 8 bytes a class: the object on top << 16 | index of the first free slot
+//	word 96..119   ends, 2 bytes a class: index one past the last usable slot
+//	word 120..143  begins, 2 bytes a class: index of the first slot. The fast paths don't read them
+//	word 144...    slots
 //
-// Indexes count 8-byte words from the slab's start. A pop that reads an odd word knows the class is empty;
-// addresses are even, so no length has to be compared, and since the odd word is its own address plus one,
-// prefetching through it is harmless. Slabs come in sizes of 16 to 512 KiB. A vCPU starts with the smallest,
+// Indexes count 8-byte words from the slab's start; addresses of objects have 47 bits. A slot holds the header that
+// was there before the object above it was pushed. So a pop takes its object from the header and puts back what the
+// slot below the index holds, a push puts the header in the slot at the index, and each commits by its last store, that
+// of the header. A class without objects has an odd top: addresses are even, so no length has to be compared, and
+// since it is the slab's own address plus one, prefetching through it is harmless. That a pop's object is in the
+// header, not in a slot that the header names, is what mixed sizes gain by: where a free stores follows from its
+// object's class, and the next malloc's loads wait until that is known (docs/design.md has figures).
+//
+// Slabs come in sizes of 16 to 512 KiB. A vCPU starts with the smallest,
 // whose layout puts the classes nearly all requests use on its first page. Each slab has a layout of its own: when
 // a class has outgrown its place, the vCPU moves to a slab in which every class has what it has now, this one what
 // it wants, and all a share of the rest. Any class may get what its budget can pay: 10,000 objects of 64 bytes
@@ -70,7 +76,7 @@
 // back what nobody has used for half a minute: objects go to the transfer cache, a whole vCPU's slab to the system.
 //
 // Invariants: available + sum of class size x capacity = capacity of the vCPU; the sum of the capacities of all
-// vCPUs the process has run on = their number x Limit; begin <= current <= end; capacity never exceeds the
+// vCPUs the process has run on = their number x Limit; begin <= index <= end; capacity never exceeds the
 // layout's.
 //
 // Lock order: a vCPU's lock comes before the transfer cache's and everything below. With rseq the lock is

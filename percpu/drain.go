@@ -19,7 +19,7 @@ func (k *Cache) discard(in *info, c units.ClassID) {
 	s := slab(in.slab)
 	bytes := int64(s.capacity(c)) * int64(sizeclass.Size(c))
 	k.spill(s, c, ^uint32(0))
-	s.store(c, emptyHeader)
+	s.setEnd(c, s.begin(c))
 	k.giveBack(in, bytes)
 }
 
@@ -102,9 +102,9 @@ func (k *Cache) DrainIdle() {
 func (k *Cache) look(in *info, s slab) (idle units.Bytes, all bool) {
 	all = true
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		ci, h := &in.class[c], s.load(c)
-		if ci.busy || h != ci.seen {
-			ci.busy, ci.seen, ci.quiet = false, h, 0
+		ci, now := &in.class[c], s.glance(c)
+		if ci.busy || now != ci.seen {
+			ci.busy, ci.seen, ci.quiet = false, now, 0
 		} else if ci.quiet < idleLooks {
 			ci.quiet++
 		}
@@ -122,9 +122,9 @@ func (k *Cache) drainClasses(v units.VCPU, in *info) {
 	in.mu.Lock()
 	if in.slab != 0 && k.stop(v, wantClasses) {
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-			if ci := &in.class[c]; ci.quiet >= idleLooks && slab(in.slab).load(c) == ci.seen {
+			if ci := &in.class[c]; ci.quiet >= idleLooks && slab(in.slab).glance(c) == ci.seen {
 				k.discard(in, c)
-				ci.seen = emptyHeader
+				ci.seen = slab(in.slab).glance(c)
 			}
 		}
 		k.start(v)

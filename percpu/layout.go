@@ -11,26 +11,25 @@ const (
 	legacyShift = 18 // 256 KiB, the fixed slab of the legacy design
 	shifts      = maxShift - minShift + 1
 
-	headerWords = 48 // room for 96 classes of 4 bytes
-	emptyWord   = headerWords
-	beginWord   = headerWords + 1
-	beginWords  = 24 // room for 96 indexes of 2 bytes
-	firstWord   = beginWord + beginWords
+	// Room for 96 classes: headers of 8 bytes, ends and begins of 2.
+	maxClasses = 96
+	endWord    = maxClasses
+	beginWord  = endWord + maxClasses/4
+	firstWord  = beginWord + maxClasses/4
 
 	wordBytes = 8
 )
 
-const _ = uint(4*beginWords - sizeclass.NumClasses - 1)
+const _ = uint(maxClasses - sizeclass.NumClasses - 1)
 
-// emptyHeader is the header of a class without slots: its pop reads the odd word 48.
-const emptyHeader = header((emptyWord + 1) | (emptyWord+1)<<16)
+// EndsAt is where the ends lie in a slab, in bytes, for fast paths that are not here.
+const EndsAt = endWord * wordBytes
 
-// begins says where each class's slots begin in a slab. Between the slots of two classes lies the odd word of
-// the second.
+// begins says where each class's slots begin in a slab, and one past the last class's slots.
 type begins [sizeclass.NumClasses + 1]uint16
 
 func (b *begins) slots(c units.ClassID) uint32 {
-	from, to := uint32(b[c])+1, uint32(b[c+1])
+	from, to := uint32(b[c]), uint32(b[c+1])
 	return to - min(from, to)
 }
 
@@ -42,16 +41,13 @@ type needs [sizeclass.NumClasses]uint32
 func weight(size uint32) uint32 {
 	switch {
 	case size <= 144:
-		return 8
+		return 6
 	case size <= 1024:
 		return 2
 	default:
 		return 1
 	}
 }
-
-// overhead is how many words of a slab hold no object: headers, begins, and the odd words.
-const overhead = firstWord + sizeclass.NumClasses
 
 // fit is the smallest slab with room for the needs and a quarter more; the largest, if they don't leave that.
 func fit(need *needs) uint32 {
@@ -60,7 +56,7 @@ func fit(need *needs) uint32 {
 		total += need[c]
 	}
 	shift := uint32(minShift)
-	for shift < maxShift && overhead+total+total/4 > 1<<(shift-3) {
+	for shift < maxShift && firstWord+total+total/4 > 1<<(shift-3) {
 		shift++
 	}
 	return shift
@@ -77,19 +73,18 @@ func (b *begins) arrange(shift uint32, need *needs, budget units.Bytes) bool {
 	}
 	// One past the last slot has 16 bits: the largest slab's last word stays unused.
 	words := min(uint32(1)<<(shift-3), 0xffff)
-	if overhead+total > words {
+	if firstWord+total > words {
 		return false
 	}
-	spare := uint64(words - overhead - total)
+	spare := uint64(words - firstWord - total)
 	at := uint32(firstWord)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		size := sizeclass.Of(c).Size
 		n := need[c] + uint32(spare*uint64(need[c]+weight(size))/weights)
 		n = max(min(n, uint32(budget)/size), need[c])
-		at++ // the odd word
 		b[c] = uint16(at)
 		at += n
 	}
-	b[0], b[sizeclass.NumClasses] = 0, uint16(at+1)
+	b[0], b[sizeclass.NumClasses] = firstWord, uint16(at)
 	return true
 }

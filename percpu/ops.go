@@ -63,27 +63,25 @@ func (k *Cache) popN(v units.VCPU, c units.ClassID, out []uintptr, n int) int {
 	return n
 }
 
-// swapHeader stores a header if the caller runs on the vCPU of slab s and the header is still old.
-func (k *Cache) swapHeader(v units.VCPU, s slab, c units.ClassID, old, new header) bool {
+// swapEnd changes the end of class c if the caller runs on the vCPU of slab s, the end is still old, and no object
+// lies beyond the new one.
+func (k *Cache) swapEnd(v units.VCPU, s slab, c units.ClassID, old, new uint32) bool {
 	if !k.locked() {
 		return k.swapOwn(s, c, old, new)
 	}
 	in := k.info(v)
 	in.mu.Lock()
-	ok := slab(in.slab) == s && s.load(c) == old
-	if ok {
-		s.store(c, new)
-	}
+	ok := slab(in.slab) == s && s.swapEnd(c, old, new)
 	in.mu.Unlock()
 	return ok
 }
 
-// swapOwn is swapHeader where slabs are owned: by a restartable sequence, or as the P's owner.
-func (k *Cache) swapOwn(s slab, c units.ClassID, old, new header) bool {
+// swapOwn is swapEnd where slabs are owned: by a restartable sequence, or as the P's owner.
+func (k *Cache) swapOwn(s slab, c units.ClassID, old, new uint32) bool {
 	if k.pinned != pinnedOff {
 		return k.swapPinned(s, c, old, new)
 	}
-	return sys.CallC(k.seq.Store, uintptr(c), uintptr(s), uintptr(old), uintptr(new)) != 0
+	return sys.CallC(k.seq.End, uintptr(c), uintptr(s), uintptr(old), uintptr(new)) != 0
 }
 
 const (

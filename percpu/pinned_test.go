@@ -80,8 +80,7 @@ func TestPinnedFastPathsAreLastInFirstOutAndBounded(t *testing.T) {
 	}
 	require.Equal(t, uintptr(1), r.Pop(5)&1)
 	require.Zero(t, k.Objects(5))
-	h := slab(k.info(3).slab).load(5)
-	for i := range h.end() - h.current() {
+	for i := range slab(k.info(3).slab).unused(5) {
 		require.True(t, r.Push(5, 128+uintptr(i)*64))
 	}
 	require.False(t, r.Push(5, 64))
@@ -123,7 +122,7 @@ func TestAStopWaitsForTheOwnerInside(t *testing.T) {
 		k.disown(2)
 		require.Zero(t, k.popPinned(2, 5, make([]uintptr, 1), 1))
 		require.Zero(t, k.pushPinned(2, 5, []uintptr{64}))
-		require.False(t, k.swapPinned(s, 5, emptyHeader, emptyHeader+1))
+		require.False(t, k.swapPinned(s, 5, s.end(5), s.end(5)+1))
 		k.start(2)
 		in.mu.Unlock()
 		require.EqualValues(t, in.slab, k.own(2))

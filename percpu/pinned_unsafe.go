@@ -50,31 +50,26 @@ func (k *Cache) Records() uintptr {
 func (r *Pinned) Pop(c units.ClassID) uintptr {
 	r.Inside = 1
 	s := r.Slab // once: a stopper may change it meanwhile
-	h := (*uint16)(sys.At(s + uintptr(c)*4))
-	p := *(*uintptr)(sys.At(s + uintptr(*h)*wordBytes - wordBytes))
-	if p&1 != 0 {
-		r.Inside = 0
-		return p
+	h := *slab(s).headerAt(c)
+	if !h.empty() {
+		*slab(s).headerAt(c) = *slab(s).word(h.index() - 1)
 	}
-	*h--
 	r.Inside = 0
-	return p
+	return h.top()
 }
 
 // Push puts object p of class c in the P's slab if there is room. Preconditions: as for Pop.
 func (r *Pinned) Push(c units.ClassID, p uintptr) bool {
 	r.Inside = 1
-	s := r.Slab
-	h := (*[2]uint16)(sys.At(s + uintptr(c)*4))
-	i := h[0]
-	if i >= h[1] {
-		r.Inside = 0
-		return false
+	s := slab(r.Slab)
+	h := *s.headerAt(c)
+	ok := h.index() < s.end(c)
+	if ok {
+		*s.word(h.index()) = h
+		*s.headerAt(c) = makeHeader(p, h.index()+1)
 	}
-	*(*uintptr)(sys.At(s + uintptr(i)*wordBytes)) = p
-	h[0] = i + 1
 	r.Inside = 0
-	return true
+	return ok
 }
 
 func (k *Cache) record(v units.VCPU) *Pinned { return PinnedAt(k.table, uintptr(v)) }
@@ -136,12 +131,9 @@ func (k *Cache) pushPinned(v units.VCPU, c units.ClassID, objects []uintptr) int
 	return n
 }
 
-func (k *Cache) swapPinned(s slab, c units.ClassID, old, new header) bool {
+func (k *Cache) swapPinned(s slab, c units.ClassID, old, new uint32) bool {
 	v := units.VCPU((uintptr(s) - k.slabs.Base()) >> areaShift)
-	ok := k.own(v) == s && s.load(c) == old
-	if ok {
-		s.store(c, new)
-	}
+	ok := k.own(v) == s && s.swapEnd(c, old, new)
 	k.disown(v)
 	return ok
 }

@@ -36,7 +36,7 @@ func (k *Cache) outgrow(v units.VCPU, in *info, c units.ClassID, want uint32) {
 		var need needs
 		used := k.needs(slab(in.slab), &need)
 		want = min(want, uint32(atomic.LoadInt64(&in.capacity))/sizeclass.Of(c).Size)
-		want = min(want, need[c]+0xffff-overhead-min(used, 0xffff-overhead))
+		want = min(want, need[c]+0xffff-firstWord-min(used, 0xffff-firstWord))
 		if want > slab(in.slab).slots(c) {
 			need[c] = want
 			k.relayout(v, in, &need, 0)
@@ -71,14 +71,7 @@ func (k *Cache) relayout(v units.VCPU, in *info, need *needs, why want) bool {
 	}
 	old, was := slab(in.slab), in.shift
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		h := old.load(c)
-		if h == emptyHeader {
-			continue
-		}
-		to, from := next.begin(c), old.begin(c)
-		next.mark(to)
-		sys.Copy(uintptr(next)+uintptr(to)*wordBytes, uintptr(old)+uintptr(from)*wordBytes, uintptr(h.current()-from)*wordBytes)
-		next.store(c, makeHeader(to+h.current()-from, to+h.end()-from))
+		next.copyClass(c, old)
 	}
 	atomic.StoreUint32(&in.shift, shift)
 	in.place = place
@@ -105,9 +98,9 @@ func (k *Cache) newSlab(v units.VCPU, in *info, shift, place uint32, need *needs
 	if !s.begins().arrange(shift, need, units.Bytes(in.capacity)) {
 		return 0
 	}
-	s.mark(emptyWord + 1)
-	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
-		s.store(c, emptyHeader)
+	for c := units.ClassID(0); c < sizeclass.NumClasses; c++ {
+		s.store(c, s.base(c))
+		s.setEnd(c, s.begin(c))
 	}
 	return s
 }

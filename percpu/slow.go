@@ -180,27 +180,21 @@ func (k *Cache) grow(v units.VCPU, in *info, c units.ClassID, n uint32) uint32 {
 	return n
 }
 
-// extend raises the capacity of class c by up to n objects, as far as the layout goes. The header may change under
+// extend raises the capacity of class c by up to n objects, as far as the layout goes. The end may change under
 // it: then it does nothing. Preconditions: the caller holds the vCPU's lock.
 func (k *Cache) extend(in *info, c units.ClassID, n uint32) uint32 {
 	s := slab(in.slab)
 	if s == 0 || n == 0 {
 		return 0
 	}
-	h := s.load(c)
-	from, begin := h, s.begin(c)
-	if h == emptyHeader {
-		s.mark(begin)
-		from = makeHeader(begin, begin)
-	}
-	n = min(n, begin+s.slots(c)-from.end())
-	next := makeHeader(from.current(), from.end()+n)
+	end := s.end(c)
+	n = min(n, s.begin(c)+s.slots(c)-end)
 	if n == 0 {
 		return 0
 	}
 	if k.locked() {
-		s.store(c, next)
-	} else if !k.swapOwn(s, c, h, next) {
+		s.setEnd(c, end+n)
+	} else if !k.swapOwn(s, c, end, end+n) {
 		return 0
 	}
 	return n
@@ -252,19 +246,18 @@ func (k *Cache) steal(v units.VCPU, in *info, taker units.ClassID, n int64) {
 	for i := 0; i < looks && n > 0; i++ {
 		in.hand = (in.hand + 1) % sizeclass.NumClasses
 		c := units.ClassID(in.hand)
-		h, capacity := s.load(c), s.capacity(c)
+		end, capacity := s.end(c), s.capacity(c)
 		if c == taker || capacity == 0 || !easier(in.ease(c, now, capacity), mine) {
 			continue
 		}
 		size := int64(sizeclass.Size(c))
 		want := min(uint32((n+size-1)/size), (capacity+cutShare-1)/cutShare)
-		if h.current() == h.end() && evicted < evictions {
+		if s.unused(c) == 0 && evicted < evictions {
 			evicted++
 			k.evict(v, c, want)
-			h = s.load(c)
 		}
-		cut := min(want, h.end()-h.current())
-		if cut > 0 && k.swapHeader(v, s, c, h, makeHeader(h.current(), h.end()-cut)) {
+		cut := min(want, s.unused(c))
+		if cut > 0 && k.swapEnd(v, s, c, end, end-cut) {
 			in.steals++
 			k.giveBack(in, int64(cut)*size)
 			n -= int64(cut) * size

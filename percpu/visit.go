@@ -96,7 +96,7 @@ func (k *Cache) serve(v units.VCPU, reached bool) {
 func (in *info) still() bool {
 	s := slab(atomic.LoadUintptr(&in.slab))
 	for c := units.ClassID(1); s != 0 && c < sizeclass.NumClasses; c++ {
-		if ci := &in.class[c]; ci.quiet < idleLooks || s.load(c) != ci.seen {
+		if ci := &in.class[c]; ci.quiet < idleLooks || s.glance(c) != ci.seen {
 			return false
 		}
 	}

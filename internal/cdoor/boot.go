@@ -16,7 +16,7 @@ import (
 type Params struct {
 	Fast, Table, Empty uintptr
 	VCPU, Pop, Push    uintptr // the restartable sequences
-	PopN, Store, Swap  uintptr
+	PopN, End, Swap    uintptr
 	Envp               uintptr
 	Secure             uintptr
 	Seed               uint64
@@ -69,7 +69,7 @@ func Boot(params uintptr) uintptr {
 	useRseq := p.HasRseq != 0 && c.VCPU != config.VCPULock
 	o.PerCPU = percpu.Options{Table: p.Table, Empty: p.Empty, Sequences: percpu.Sequences{CPU: p.CPU, Turn: p.Turn}}
 	if useRseq {
-		o.PerCPU.Sequences = percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, Store: p.Store, Swap: p.Swap, CPU: p.CPU, Turn: p.Turn}
+		o.PerCPU.Sequences = percpu.Sequences{VCPU: p.VCPU, Pop: p.Pop, Push: p.Push, PopN: p.PopN, End: p.End, Swap: p.Swap, CPU: p.CPU, Turn: p.Turn}
 	}
 	field := p.SlotVCPU
 	if p.HasMMCID == 0 || c.VCPU == config.VCPUCPU || c.VCPU == config.VCPUAuto && !fences() {
