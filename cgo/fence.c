@@ -12,44 +12,7 @@
 
 #include "vcm.h"
 
-/* The self-tests. Kernels, emulators and system call filters have been seen to accept the calls and do nothing, after
- * which two threads would own one object. They take two threads, so they wait for the background thread. */
-
-#define FENCE 128 /* MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, and the registration it needs */
-#define FENCE_REGISTER 256
-#define TRIES (1 << 18) /* of a sequence to see what the other thread counts: some 10 ms */
-
-static _Atomic uint32_t fences;
-static _Atomic int tested;
-
-static void *fence(void *unused)
-{
-	while (!atomic_load(&tested)) {
-		syscall(SYS_membarrier, FENCE, 0, 0);
-		atomic_fetch_add(&fences, 1);
-	}
-	return unused;
-}
-
-/* Whether another thread's fence aborts a sequence; UNTESTED where there are no fences. */
-enum verdict vcm_test_fences(void)
-{
-	pthread_t thread;
-	int verdict = 1;
-	atomic_store(&tested, 0);
-	if (syscall(SYS_membarrier, FENCE_REGISTER, 0, 0) != 0)
-		return UNTESTED;
-	if (pthread_create(&thread, NULL, fence, NULL) != 0)
-		return UNPROVEN;
-	/* A preemption aborts as well and proves nothing of fences, so one success is not enough; one failure is. */
-	for (int i = 0; i < 200 && verdict != 0; i++)
-		verdict = vcm_seq_test(&fences, TRIES);
-	atomic_store(&tested, 1);
-	pthread_join(thread, NULL);
-	return verdict != 0 ? ABORTED : NOT_ABORTED;
-}
-
-/* Visits. One thread at a time makes them. */
+/* Where the thread runs. One thread at a time travels. */
 
 enum { CPUS = 8192 }; /* the largest NR_CPUS of a distribution's kernel */
 typedef struct {
@@ -114,7 +77,73 @@ static void come_home(const struct journey *j)
 static struct journey journey;
 static _Atomic int travelling;
 
-/* The test's other thread goes wherever it may run, and then to the CPU where the first one has to stay. */
+/* The self-tests. Kernels, emulators and system call filters have been seen to accept the calls and do nothing, after
+ * which two threads would own one object. They take two threads, so they wait for the background thread. */
+
+#define FENCE 128 /* MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, and the registration it needs */
+#define FENCE_REGISTER 256
+enum {
+	ATTEMPTS = 200,
+	LOOKS = 1 << 18, /* of a sequence at what the other thread counts: some 10 ms */
+	ENOUGH = 20,	 /* aborted sequences, where they are proof */
+};
+
+static _Atomic uint32_t fences;
+static _Atomic int tested;
+
+/* Runs sequences on the CPU where the thread is, beside another thread, until one was not aborted or so many were. The
+ * count of the latter, or -1. */
+static int count_aborted(void *(*other)(void *), int enough)
+{
+	pthread_t thread;
+	unsigned cpu = CPUS;
+	int aborted = 0, verdict = 2;
+	if (atomic_exchange(&travelling, 1))
+		return 0;
+	int out = set_out(&journey); /* if it may not, the test does what it can where it is */
+	if (!out || syscall(SYS_getcpu, &cpu, NULL, NULL) != 0 || !go_to(cpu, &journey.at))
+		cpu = CPUS;
+	atomic_store(&tested, 0);
+	if (pthread_create(&thread, NULL, other, (void *)(uintptr_t)cpu) == 0) {
+		for (int i = 0; i < ATTEMPTS && aborted < enough && verdict != 0; i++) {
+			verdict = vcm_seq_test(&fences, LOOKS);
+			aborted += verdict == 1;
+		}
+		atomic_store(&tested, 1);
+		pthread_join(thread, NULL);
+	}
+	if (out)
+		come_home(&journey);
+	atomic_store(&travelling, 0);
+	return verdict == 0 ? -1 : aborted;
+}
+
+/* The other thread of the first test fences from another CPU, if there is one: on the same it would only ever fence
+ * what its coming has aborted already. */
+static void *fence(void *cpu)
+{
+	cpus others = journey.was;
+	if ((uintptr_t)cpu < CPUS)
+		others.bits[(uintptr_t)cpu / 64] &= ~(1UL << (uintptr_t)cpu % 64);
+	set_affinity(&others);
+	while (!atomic_load(&tested)) {
+		syscall(SYS_membarrier, FENCE, 0, 0);
+		atomic_fetch_add(&fences, 1);
+	}
+	return NULL;
+}
+
+/* Whether another thread's fence aborts a sequence; UNTESTED where there are no fences. */
+enum verdict vcm_test_fences(void)
+{
+	if (syscall(SYS_membarrier, FENCE_REGISTER, 0, 0) != 0)
+		return UNTESTED;
+	/* A preemption aborts as well and proves nothing of fences, so no number of successes is enough; one failure is. */
+	int aborted = count_aborted(fence, ATTEMPTS);
+	return aborted < 0 ? NOT_ABORTED : aborted > 0 ? ABORTED : UNPROVEN;
+}
+
+/* That of the second goes wherever it may run, and then to the CPU where the first has to stay. */
 static void *visitor(void *cpu)
 {
 	static cpus at;
@@ -131,28 +160,11 @@ static void *visitor(void *cpu)
  * proof: aborted sequences, and none that saw a visit begin and end. */
 enum verdict vcm_test_preemption(void)
 {
-	enum { ENOUGH = 20 };
-	pthread_t thread;
-	unsigned cpu;
-	int aborted = 0, verdict = 2;
-	if (atomic_exchange(&travelling, 1))
-		return UNPROVEN;
-	atomic_store(&tested, 0);
-	if (set_out(&journey)) {
-		if (syscall(SYS_getcpu, &cpu, NULL, NULL) == 0 && go_to(cpu, &journey.at) &&
-		    pthread_create(&thread, NULL, visitor, (void *)(uintptr_t)cpu) == 0) {
-			for (int i = 0; i < 200 && aborted < ENOUGH && verdict != 0; i++) {
-				verdict = vcm_seq_test(&fences, TRIES);
-				aborted += verdict == 1;
-			}
-			atomic_store(&tested, 1);
-			pthread_join(thread, NULL);
-		}
-		come_home(&journey);
-	}
-	atomic_store(&travelling, 0);
-	return verdict == 0 ? NOT_ABORTED : aborted == ENOUGH ? ABORTED : UNPROVEN;
+	int aborted = count_aborted(visitor, ENOUGH);
+	return aborted < 0 ? NOT_ABORTED : aborted == ENOUGH ? ABORTED : UNPROVEN;
 }
+
+/* Visits. */
 
 static uintptr_t next_visit(uintptr_t cpu, int reached)
 {
