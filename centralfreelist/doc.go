@@ -16,6 +16,9 @@
 // Hinted objects (pageheap.Hint) have further lists, by node and hint. They are not cached above: whoever asks for one,
 // or frees one, comes here, and the page map hides their class from everybody who would not know.
 //
+// Domains: where several last-level cache domains are in use, spans stand apart by the domain that most of their free
+// objects came from, and a domain takes from its own first (shelves.go). A new span is made only when none has room.
+//
 // Lock order: a list's lock is a leaf but for the span table it reads. It is never held while calling the
 // page heap: Remove drops it before asking for a span, Insert gathers emptied spans and returns them after.
 package centralfreelist

@@ -17,11 +17,9 @@ const MaxBatch = 64
 // list is one size class's spans. What an operation writes stands in the first lines, and classes share none.
 type list struct {
 	mu       sys.ListLock
-	heads    [Sublists]units.SpanID
-	nonempty uint8 // bit i: heads[i] != 0
-	_        uint8
-	epoch    uint16 // see Snapshot
+	shelf           // spans whose origin is unknown, or does not matter
 	spans    uint32 // live
+	stocked  uint64 // bit i: domain i+1 has a span with room on its shelf; written atomically
 	free     uint64 // objects free in live spans
 	fetched  uint64 // spans ever taken from the page heap
 	returned uint64 // spans ever given back
@@ -30,7 +28,8 @@ type list struct {
 	now      [bandRoom]uint32
 	seen     [bandRoom]uint64
 	gone     [bandRoom]uint64
-	_        [104]byte
+	epoch    uint16 // see Snapshot
+	_        [94]byte
 }
 
 // Tier is the central free lists of all classes and the page heap below them. The zero value needs Init of
@@ -40,6 +39,8 @@ type Tier struct {
 	others  vm.Table     // pools but the first
 	hinted  uint64       // bit i: pool i, one for hinted objects, exists; atomic
 	opening sys.PoolLock // held while a pool is made
+	shelves vm.Table     // of the domains
+	domains uint32       // that have shelves; 0: there are none. Atomic
 
 	// Legacy switches span prioritisation off.
 	Legacy bool
@@ -49,35 +50,49 @@ type Tier struct {
 
 // Remove takes up to n objects of class c from the spans of a pool (a node's number, or PoolOf), writes them to out and
 // returns how many; fewer than n when memory is short or when a new span had fewer. domain is that in which the caller
-// runs, from 1 to 255; 0 where there is but one. Preconditions: n <= len(out), c != 0, the pool exists.
+// runs, from 1 to 255, whose own spans come first; 0 where there is but one. Preconditions: n <= len(out), c != 0, the
+// pool exists.
 func (t *Tier) Remove(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
+	got := t.removeFree(pool, c, out, n, domain, false)
+	if got < n {
+		got += t.populate(pool, c, out[got:], n-got, domain)
+	}
+	return got
+}
+
+// RemoveOwn is Remove from the spans whose free objects came from the caller's domain only; 0 if there are none.
+func (t *Tier) RemoveOwn(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
+	return t.removeFree(pool, c, out, n, domain, true)
+}
+
+func (t *Tier) removeFree(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32, own bool) int {
 	l := &t.on(pool)[c]
 	got := 0
 	l.mu.Lock()
-	for got < n && l.nonempty != 0 {
-		i := bits.TrailingZeros8(l.nonempty)
-		id := l.heads[i]
+	for got < n {
+		k := t.pick(l, pool, c, domain, own)
+		if k == nil {
+			break
+		}
+		id := k.heads[bits.TrailingZeros8(k.nonempty)]
 		s := t.Pages.Span(id)
 		before, known := s.Allocated, s.HandedOut()
-		k := s.Pop(t.Pages.Addr(id), out[got:], n-got)
-		got += k
-		l.free -= uint64(k)
+		came := s.Pop(t.Pages.Addr(id), out[got:], n-got)
+		got += came
+		l.free -= uint64(came)
 		l.changed(s, before)
 		if s.Origin != 0 && domain != 0 {
-			again := uint64(k) - uint64(s.HandedOut()-known)
+			again := uint64(came) - uint64(s.HandedOut()-known)
 			l.reused += again
 			if uint32(s.Origin) != domain {
 				l.crossed += again
 			}
 		}
 		if want := t.listOf(s); want != s.List {
-			t.move(l, id, s, want)
+			t.move(l, pool, id, s, want)
 		}
 	}
 	l.mu.Unlock()
-	if got < n {
-		got += t.populate(pool, c, out[got:], n-got)
-	}
 	return got
 }
 
@@ -87,14 +102,14 @@ const dirty = 1
 
 // populate takes a new span for a pool and serves up to n objects of it. Two threads may both come here and each add a
 // span: rare, and the second span is used next.
-func (t *Tier) populate(pool uint32, c units.ClassID, out []uintptr, n int) int {
+func (t *Tier) populate(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
 	k := sizeclass.Of(c)
 	id, zeroed := t.newSpan(pool, c, k)
 	if id == 0 {
 		return 0
 	}
 	l, s := &t.on(pool)[c], t.Pages.Span(id)
-	s.List = unlisted
+	s.List, s.Origin = unlisted, uint8(domain)
 	if k.Objects == 1 && !zeroed {
 		sys.Store64(t.Pages.Addr(id), dirty)
 	}
@@ -104,7 +119,7 @@ func (t *Tier) populate(pool uint32, c units.ClassID, out []uintptr, n int) int 
 	l.fetched++
 	l.free += uint64(s.Capacity) - uint64(got)
 	l.arrived(s)
-	t.move(l, id, s, t.listOf(s))
+	t.move(l, pool, id, s, t.listOf(s))
 	l.mu.Unlock()
 	return got
 }
@@ -154,18 +169,19 @@ func (t *Tier) Insert(pool uint32, c units.ClassID, objects []uintptr, domain ui
 		if n == 0 {
 			continue
 		}
-		if domain != 0 {
+		if domain != 0 && vote(s, uint8(domain), n) {
+			t.unlink(l, pool, id, s)
 			s.Origin = uint8(domain)
 		}
 		back += uint64(n)
 		l.changed(s, before)
 		if !s.Empty() {
 			if want := t.listOf(s); want != s.List {
-				t.move(l, id, s, want)
+				t.move(l, pool, id, s, want)
 			}
 			continue
 		}
-		t.unlink(l, id, s)
+		t.unlink(l, pool, id, s)
 		back -= uint64(s.Capacity)
 		l.spans--
 		l.returned++
@@ -208,22 +224,24 @@ func (t *Tier) listOf(s *span.Span) uint8 {
 	return order(s.Allocated, s.Capacity)
 }
 
-// move puts span id into sublist want, from whatever it was in.
-func (t *Tier) move(l *list, id units.SpanID, s *span.Span, want uint8) {
-	t.unlink(l, id, s)
+// move puts span id into sublist want of its domain's shelf, from whatever it was in.
+func (t *Tier) move(l *list, pool uint32, id units.SpanID, s *span.Span, want uint8) {
+	t.unlink(l, pool, id, s)
 	if want == unlisted {
 		return
 	}
+	k := t.shelfOf(l, pool, s.Class, uint32(s.Origin))
 	s.List = want
-	s.Prev, s.Next = 0, l.heads[want]
+	s.Prev, s.Next = 0, k.heads[want]
 	if s.Next != 0 {
 		t.Pages.Span(s.Next).Prev = id
 	}
-	l.heads[want] = id
-	l.nonempty |= 1 << want
+	k.heads[want] = id
+	k.nonempty |= 1 << want
+	t.mark(l, k, uint32(s.Origin))
 }
 
-func (t *Tier) unlink(l *list, id units.SpanID, s *span.Span) {
+func (t *Tier) unlink(l *list, pool uint32, id units.SpanID, s *span.Span) {
 	if s.List == unlisted {
 		return
 	}
@@ -232,8 +250,12 @@ func (t *Tier) unlink(l *list, id units.SpanID, s *span.Span) {
 	}
 	if s.Prev != 0 {
 		t.Pages.Span(s.Prev).Next = s.Next
-	} else if l.heads[s.List] = s.Next; s.Next == 0 {
-		l.nonempty &^= 1 << s.List
+	} else {
+		k := t.shelfOf(l, pool, s.Class, uint32(s.Origin))
+		if k.heads[s.List] = s.Next; s.Next == 0 {
+			k.nonempty &^= 1 << s.List
+			t.mark(l, k, uint32(s.Origin))
+		}
 	}
 	s.List, s.Next, s.Prev = unlisted, 0, 0
 }

@@ -30,11 +30,14 @@ func TestListsDoNotShareCacheLines(t *testing.T) {
 }
 
 func TestRandomInsertAndRemoveKeepTheInvariants(t *testing.T) {
-	for i := range 4 {
+	for i := range 6 {
 		r := newRand(t)
 		m := newModel(t, i%2 == 1)
 		m.hints = uint32(i%3) * 3 / 2
-		m.addNodes(1 + uint32(i/2)*3)
+		m.addNodes(1 + uint32(i/2%2)*3)
+		if i > 2 {
+			require.True(t, m.tier.Divide(3))
+		}
 		for i := range long(6000) {
 			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 			if i%3 != 0 { // mostly few classes, so that spans fill and empty

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sort"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,6 +51,7 @@ type model struct {
 	next  uint32 // the node that the next objects come from, modulo nodes
 	hint  uint32 // and what is said of them, modulo hints + 1
 	hints uint32
+	acts  uint32 // and who acts, modulo domains + 1
 }
 
 // addNodes makes n nodes of the tier's page heaps.
@@ -75,7 +77,9 @@ func (m *model) remove(c units.ClassID, n int) {
 	hint := pageheap.Hint(m.hint % (m.hints + 1))
 	pool := PoolOf(node, hint)
 	require.True(m.t, hint == pageheap.HintNone || m.tier.OpenHinted(pool))
-	got := m.tier.Remove(pool, c, buf[:], n, 0)
+	m.acts++
+	domain := m.acts % (m.tier.domains + 1)
+	got := m.tier.Remove(pool, c, buf[:], n, domain)
 	require.True(m.t, got >= 1 && got <= n, "Remove(%d, %d) returned %d", c, n, got)
 	for _, p := range buf[:got] {
 		require.True(m.t, m.tier.Pages.Contains(p))
@@ -97,6 +101,11 @@ func (m *model) remove(c units.ClassID, n int) {
 
 // giveBack gives objects of any nodes and hints back, and may change their order.
 func giveBack(t *Tier, c units.ClassID, objects []uintptr) (bad uintptr) {
+	return giveBackFrom(t, c, objects, 0)
+}
+
+// giveBackFrom is giveBack by a domain.
+func giveBackFrom(t *Tier, c units.ClassID, objects []uintptr, domain uint32) (bad uintptr) {
 	hint := func(p uintptr) pageheap.Hint { return pageheap.Hint(t.Pages.Span(t.Pages.SpanAt(p)).Hint) }
 	sort.SliceStable(objects, func(i, j int) bool { return hint(objects[i]) < hint(objects[j]) })
 	for len(objects) > 0 {
@@ -106,7 +115,7 @@ func giveBack(t *Tier, c units.ClassID, objects []uintptr) (bad uintptr) {
 		}
 		h := hint(objects[0])
 		node, n := t.Split(objects[:same])
-		if b := t.Insert(PoolOf(node, h), c, objects[:n], 0); bad == 0 {
+		if b := t.Insert(PoolOf(node, h), c, objects[:n], domain); bad == 0 {
 			bad = b
 		}
 		objects = objects[n:]
@@ -124,7 +133,8 @@ func (m *model) insert(c units.ClassID, n int, r *rand.Rand) {
 		o[j], o[len(o)-1-i] = o[len(o)-1-i], o[j]
 	}
 	batch := o[len(o)-n:]
-	require.Zero(m.t, giveBack(m.tier, c, batch))
+	m.acts++
+	require.Zero(m.t, giveBackFrom(m.tier, c, batch, m.acts%(m.tier.domains+1)))
 	for _, p := range batch {
 		delete(m.live, p)
 	}
@@ -191,8 +201,26 @@ func checkLists(t *Tier, c units.ClassID, live map[uintptr]units.ClassID) string
 }
 
 func checkPool(t *Tier, pool uint32, l *list, seen map[units.SpanID]bool) string {
-	for i, head := range l.heads {
-		if (head != 0) != (l.nonempty>>i&1 != 0) {
+	if defect := checkShelf(t, pool, &l.shelf, 0, seen); defect != "" {
+		return defect
+	}
+	c := units.ClassID((uintptr(unsafe.Pointer(l)) - uintptr(unsafe.Pointer(t.on(pool)))) / unsafe.Sizeof(*l))
+	for d := uint32(1); d <= t.domains && pool < pageheap.MaxNodes; d++ {
+		k := t.shelfOf(l, pool, c, d)
+		if (k.nonempty != 0) != t.HasOwn(pool, c, d) {
+			return "a bit of stocked is wrong"
+		}
+		if defect := checkShelf(t, pool, k, d, seen); defect != "" {
+			return defect
+		}
+	}
+	return ""
+}
+
+// checkShelf checks the shelf of a domain; 0: the list's own.
+func checkShelf(t *Tier, pool uint32, k *shelf, domain uint32, seen map[units.SpanID]bool) string {
+	for i, head := range k.heads {
+		if (head != 0) != (k.nonempty>>i&1 != 0) {
 			return "a bit of nonempty is wrong"
 		}
 		prev := units.SpanID(0)
@@ -203,6 +231,9 @@ func checkPool(t *Tier, pool uint32, l *list, seen map[units.SpanID]bool) string
 			}
 			if t.Pages.NodeAt(t.Pages.Addr(id)) != nodeOf(pool) || pageheap.Hint(s.Hint) != hintOf(pool) {
 				return "a span is in another pool's list"
+			}
+			if t.domains != 0 && pool < pageheap.MaxNodes && uint32(s.Origin) != domain {
+				return "a span is on another domain's shelf"
 			}
 			seen[id] = true
 			if want := wantList(t, s); want != i {

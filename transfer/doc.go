@@ -29,10 +29,13 @@
 // whole batches pass by to where they are wanted. The budget is the same too: each domain in use adds to
 // it, and that and half of the rest is kept for shards.
 //
-// On a machine with several domains each object in the shared caches carries the domain that freed it, a byte
-// beside the slot, and a span that of its last free: so the statistics can tell how many objects were handed
-// to another domain than the one that freed them, with shards and without. An object that a shard hands out was
-// freed in its domain. What passes within one per-CPU cache is not counted here: package percpu counts
+// What a shard has no room for is not lost to its domain. On a machine with several domains each object in the shared
+// caches carries the domain that freed it, a byte beside the slot, and a span that of most of its frees
+// (centralfreelist, Divide). Who finds his shard empty takes his own domain's objects from among the shared ones, then
+// from its spans, and only then what others freed.
+//
+// So the statistics can tell how many objects were handed to another domain than the one that freed them, with shards
+// and without. An object that a shard hands out was freed in its domain. What passes within one per-CPU cache is not counted here: package percpu counts
 // what its caches carry to other domains.
 //
 // # NUMA nodes

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -14,7 +15,7 @@ import (
 const (
 	// MaxDomains is how many domains can have caches of their own: two sockets of 512 CPUs with 16 CPUs a cache.
 	// Domains beyond share those of the others.
-	MaxDomains = 64
+	MaxDomains = centralfreelist.MaxDomains
 
 	// none is no domain. Domains are numbered from 1 here, so that a tag of 0 says that nothing is known.
 	none = 0
@@ -78,7 +79,7 @@ func (t *Tier) divideDomains() {
 	d, pages := &t.domains, &t.Central.Pages
 	d.stride = (shardHeader + uintptr(shardSizes().total())*8 + 4095) &^ 4095 // of address space: touched as used
 	if !pages.NewMappedTable(&d.tags, uintptr(sharedSizes().total())) ||
-		!t.Legacy && !pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) {
+		!t.Legacy && (!pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) || !t.Central.Divide(uint32(n))) {
 		return
 	}
 	atomic.StoreUintptr(&t.shared.tags, d.tags.Base())

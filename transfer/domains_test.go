@@ -395,3 +395,107 @@ func TestCapacityOfAShardReturnsWhenNobodyComes(t *testing.T) {
 	held[1] = int(outstanding(k, 1)) - int(stats(k, 1).Used)
 	check(t, k, &held)
 }
+
+// What two domains free lies mixed up in the shared caches and in spans: each gets its own back.
+func TestWhatOverflowsAShardComesBackToItsDomain(t *testing.T) {
+	for _, drained := range []bool{false, true} {
+		k := newTier(t)
+		divide(t, k, four)
+		const c = 10 // 56 objects a span
+		useBoth(t, k, c)
+		for _, cpu := range []int32{0, 2} {
+			s := k.shard(uint32(cpu / 2))
+			k.budget.give(uint64(s.caches[c].capacity) * uint64(sizeclass.Size(c)))
+			s.caches[c].capacity = 0
+		}
+		spans := map[units.SpanID][]uintptr{}
+		for _, p := range fetch(t, k, c, 10*int(sizeclass.Objects(c))) {
+			id := k.Central.Pages.SpanAt(p)
+			spans[id] = append(spans[id], p)
+		}
+		mine, turn := map[uintptr]int32{}, int32(0)
+		for _, objects := range spans {
+			if len(objects) == int(sizeclass.Objects(c)) {
+				insertOn(t, k, turn, c, objects[1:]) // one is out still, so the span stays
+				for _, p := range objects[1:] {
+					mine[p] = turn
+				}
+				turn = 2 - turn
+			}
+		}
+		require.Greater(t, len(mine), 400)
+		if drained {
+			k.Drain()
+		}
+		before, crossed := stats(k, c), central(k, c)
+		for _, cpu := range []int32{0, 2} {
+			for range 3 {
+				for _, p := range removeOn(t, k, cpu, c, 50) {
+					require.Contains(t, mine, p)
+					require.Equal(t, cpu, mine[p])
+				}
+			}
+		}
+		require.Equal(t, before.Crossed, stats(k, c).Crossed)
+		require.Equal(t, crossed, central(k, c))
+	}
+}
+
+// central is how many objects of class c spans handed to another domain than that which freed them.
+func central(k *Tier, c units.ClassID) uint64 {
+	var st centralfreelist.Stats
+	k.Central.Stats(c, &st)
+	return st.Crossed
+}
+
+func TestTakingOnesOwnLeavesTheOthersInOrder(t *testing.T) {
+	r := newRand(t)
+	k := newTier(t)
+	k.Legacy = true
+	divide(t, k, four)
+	const c = 10
+	g := &k.shared
+	for range long(500) {
+		type entry struct {
+			p uintptr
+			d uint32
+		}
+		var model []entry
+		g.caches[c].capacity = g.caches[c].max
+		for n := r.IntN(300); len(model) < n; {
+			d := uint32(1 + r.IntN(3))
+			objects := fetch(t, k, c, 1+r.IntN(12))
+			require.EqualValues(t, len(objects), g.put(c, objects, d, &k.budget))
+			for _, p := range objects {
+				model = append(model, entry{p, d})
+			}
+		}
+		for range 3 {
+			d, n := uint32(1+r.IntN(4)), 1+r.IntN(centralfreelist.MaxBatch)
+			var want []uintptr
+			var rest []entry
+			for i := len(model) - 1; i >= 0; i-- {
+				if model[i].d == d && len(want) < n {
+					want = append(want, model[i].p)
+				} else {
+					rest = append([]entry{model[i]}, rest...)
+				}
+			}
+			var buf [centralfreelist.MaxBatch]uintptr
+			got := g.takeOwn(c, buf[:], n, d)
+			require.Equal(t, want, append([]uintptr(nil), buf[:got]...))
+			model = rest
+			require.EqualValues(t, len(model), g.caches[c].used)
+			slots, tags := g.at(g.caches[c].first, g.caches[c].used), g.tagsAt(g.caches[c].first, g.caches[c].used)
+			for i, e := range model {
+				require.Equal(t, e.p, slots[i])
+				require.EqualValues(t, e.d, tags[i])
+			}
+			insert(t, k, c, want)
+			for _, p := range want { // they lie on top now, of the domain of the CPU here
+				model = append(model, entry{p, 1})
+			}
+		}
+		k.drain(g)
+	}
+}

@@ -30,7 +30,8 @@ type cache struct {
 type count struct {
 	reused  uint64 // objects handed out of which is known who freed them
 	crossed uint64 // and that another domain freed
-	_       [48]byte
+	from    uint64 // bit i: domain i+1 may have freed some of those that lie here; read without the lock too
+	_       [40]byte
 }
 
 // group is the caches of all classes in one place: the shared ones, or those of a domain.
@@ -113,6 +114,9 @@ func (g *group) put(c units.ClassID, objects []uintptr, from uint32, b *budget) 
 		for i := range tags {
 			tags[i] = uint8(from)
 		}
+		if n > 0 && from != none {
+			atomic.StoreUint64(&g.counts[c].from, g.counts[c].from|domainBit(from))
+		}
 	}
 	k.used += n
 	k.hits += uint64(n)
@@ -149,6 +153,56 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	}
 	k.mu.Unlock()
 	return int(got)
+}
+
+// domainBit is a domain's in count.from.
+func domainBit(d uint32) uint64 { return 1 << ((d - 1) % MaxDomains) }
+
+// takeOwn is take of what domain d has freed, wherever that lies in the array. Preconditions: the group is tagged.
+func (g *group) takeOwn(c units.ClassID, out []uintptr, n int, d uint32) int {
+	k, q := &g.caches[c], &g.counts[c]
+	if atomic.LoadUint64(&q.from)&domainBit(d) == 0 {
+		return 0
+	}
+	k.mu.Lock()
+	slots, tags := g.at(k.first, k.used), g.tagsAt(k.first, k.used)
+	got, first := 0, len(slots)
+	for i := len(slots) - 1; i >= 0 && got < n; i-- {
+		if i&7 == 7 && !hasByte(sys.Load64(g.tags+uintptr(k.first)+uintptr(i-7)), uint8(d)) {
+			i -= 7
+			continue
+		}
+		if uint32(tags[i]) == d {
+			out[got] = slots[i]
+			got++
+			first = i
+		}
+	}
+	if got < n { // that was all of it
+		atomic.StoreUint64(&q.from, q.from&^domainBit(d))
+	}
+	// The others close the gaps. Of this domain's, all from the first taken on have been.
+	rest := first
+	for i := first; i < len(slots); i++ {
+		if uint32(tags[i]) != d {
+			slots[rest], tags[rest] = slots[i], tags[i]
+			rest++
+		}
+	}
+	k.used = uint32(rest)
+	k.low = min(k.low, k.used)
+	k.hits += uint64(got)
+	q.reused += uint64(got)
+	k.mu.Unlock()
+	return got
+}
+
+// hasByte reports whether one of eight bytes is b: then, and only then, subtracting 1 from each borrows from a byte
+// that was 0 without its high bit.
+func hasByte(eight uint64, b uint8) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	x := eight ^ ones*uint64(b)
+	return (x-ones)&^x&highs != 0
 }
 
 // stretch doubles the capacity of a class, or raises it by over if that is more, as far as the budget allows, and

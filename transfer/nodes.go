@@ -178,10 +178,8 @@ func (t *Tier) insertApart(at place, c units.ClassID, objects []uintptr) (bad ui
 func (t *Tier) removeNear(at place, c units.ClassID, out []uintptr, n int) int {
 	own := (at.node - 1) % pageheap.MaxNodes
 	if at.domain != none {
-		if s := t.shardFor(at.domain); s != nil {
-			if got := s.take(c, out, n, at.domain); got > 0 {
-				return t.counted(own, own, got)
-			}
+		if got := t.removeOwn(own, c, out, n, at.domain); got > 0 {
+			return t.counted(own, own, got)
 		}
 	}
 	several := t.sharedGroups()

@@ -115,18 +115,35 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 	if at.node != 0 {
 		return t.removeNear(at, c, out, n)
 	}
-	d := at.domain
-	if d != none {
-		if s := t.shardFor(d); s != nil {
-			if got := s.take(c, out, n, d); got > 0 {
-				return got
-			}
+	if at.domain != none {
+		if got := t.removeOwn(0, c, out, n, at.domain); got > 0 {
+			return got
 		}
 	}
-	if got := t.shared.take(c, out, n, d); got > 0 {
+	if got := t.shared.take(c, out, n, at.domain); got > 0 {
 		return got
 	}
-	return t.Central.Remove(0, c, out, n, d)
+	return t.Central.Remove(0, c, out, n, at.domain)
+}
+
+// removeOwn takes what domain d itself has freed, and is of a node: from its shard, what overflowed that into the node's
+// shared caches, and what came back to spans. What other domains freed may be on top of all that; to take it first
+// makes those take what this one freed.
+func (t *Tier) removeOwn(node uint32, c units.ClassID, out []uintptr, n int, d uint32) int {
+	s := t.shardFor(d)
+	if s == nil {
+		return 0
+	}
+	if got := s.take(c, out, n, d); got > 0 {
+		return got
+	}
+	if got := t.sharedOf(node).takeOwn(c, out, n, d); got > 0 {
+		return got
+	}
+	if t.Central.HasOwn(node, c, d) {
+		return t.Central.RemoveOwn(node, c, out, n, d)
+	}
+	return 0
 }
 
 // Drain gives back everything.

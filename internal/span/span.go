@@ -20,7 +20,7 @@ type Span struct {
 	Class     units.ClassID // 0: a large span, one object
 	List      uint8         // which of the central free list's lists holds it
 	Flags     uint8
-	Origin    uint8  // domain that last gave an object back, as its owner numbers them; 0: unknown
+	Origin    uint8  // domain that most of its free objects came from, as its owner numbers them; 0: unknown
 	Allocated uint16 // objects handed out
 	Capacity  uint16 // objects in all
 
@@ -33,8 +33,8 @@ type Span struct {
 	color uint8  // bitmap encoding: the object handed out first; those below it come last
 	fresh uint16 // bitmap encoding: how many objects, in the order of handing out, were ever handed out
 
-	Hint uint8 // what the caller said of its objects' future, as the page heap numbers hints; 0: nothing
-	_    [1]byte
+	Hint  uint8 // what the caller said of its objects' future, as the page heap numbers hints; 0: nothing
+	Votes uint8 // how many more objects that domain gave back than others did, about
 }
 
 const bitmapWords = 4
