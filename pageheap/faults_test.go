@@ -1,89 +1,35 @@
 package pageheap
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vcmalloc/vcmalloc/internal/faults"
+	"github.com/vcmalloc/vcmalloc/internal/span"
+	"github.com/vcmalloc/vcmalloc/internal/units"
 )
-
-// fault makes system calls of this thread fail that concern addresses of a heap's window: those of the given
-// number, everywhere or where a bit pattern of the address says so. Windows begin between 2^44 and 2^46, where
-// nothing else of a Go program lies.
-type fault struct {
-	call  uint32
-	errno uint32
-	mask  uint32 // bits of the address's lower half that must all be clear; 0: every call fails
-}
-
-func (f fault) String() string {
-	return fmt.Sprintf("%s=%v where %x", map[uint32]string{unix.SYS_MMAP: "mmap", unix.SYS_MADVISE: "madvise", unix.SYS_MPROTECT: "mprotect"}[f.call],
-		unix.Errno(f.errno), f.mask)
-}
-
-// install arms the fault for the calling thread, for ever.
-func (f fault) install() error {
-	const (
-		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		ifEq   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		ifGE   = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
-		ifSet  = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
-		ret    = unix.BPF_RET | unix.BPF_K
-		number = 0  // offsets in struct seccomp_data
-		low    = 16 // of the first argument
-		high   = 20
-	)
-	prog := []unix.SockFilter{
-		{Code: load, K: number},
-		{Code: ifEq, K: f.call, Jt: 0, Jf: 6},
-		{Code: load, K: high},
-		{Code: ifGE, K: 0x0f00, Jt: 0, Jf: 4},
-		{Code: ifGE, K: 0x4100, Jt: 3, Jf: 0},
-		{Code: load, K: low},
-		{Code: ifSet, K: f.mask, Jt: 1, Jf: 0},
-		{Code: ret, K: unix.SECCOMP_RET_ERRNO | f.errno},
-		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	if _, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog))); e != 0 {
-		return e
-	}
-	return nil
-}
-
-// onDoomedThread runs f on a thread that dies with it.
-func onDoomedThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		f()
-	}()
-	<-done
-}
 
 // The system refuses some or all calls of one kind, from a moment on: requests may fail then, but every structure
 // and sum holds, objects keep their contents, and what fits is still served.
 func TestEveryRefusalOfTheSystemIsSurvived(t *testing.T) {
-	var faults []fault
+	var all []faults.Fault
 	for _, call := range []uint32{unix.SYS_MMAP, unix.SYS_MADVISE, unix.SYS_MPROTECT} {
-		for _, e := range []uint32{uint32(unix.ENOMEM), uint32(unix.EAGAIN), uint32(unix.EINVAL)} {
+		for _, e := range []unix.Errno{unix.ENOMEM, unix.EAGAIN, unix.EINVAL} {
 			// All; by hugepages; by runs of 8; by single pages.
 			for _, mask := range []uint32{0, 1 << 21, 1 << 22, 3 << 24, 1 << 13} {
-				faults = append(faults, fault{call, e, mask})
+				f := faults.Of(call, e)
+				f.Mask = mask
+				all = append(all, f)
 			}
 		}
 	}
 	failed, refused := 0, uint64(0)
-	for i, f := range faults {
+	for i, f := range all {
 		t.Run(f.String(), func(t *testing.T) {
-			onDoomedThread(func() {
+			faults.OnDoomedThread(func() {
 				r := rand.New(rand.NewPCG(uint64(i), 11))
 				m := newModel(t, Options{Seed: r.Uint64(), LifetimeFiller: i%2 == 0})
 				m.h.regions.patience = 600
@@ -97,7 +43,7 @@ func TestEveryRefusalOfTheSystemIsSurvived(t *testing.T) {
 					}
 				}
 				run(300)
-				if err := f.install(); err != nil {
+				if err := f.Install(); err != nil {
 					t.Skipf("no system call filter: %v", err)
 				}
 				m.faulty = true
@@ -115,5 +61,64 @@ func TestEveryRefusalOfTheSystemIsSurvived(t *testing.T) {
 	}
 	if failed == 0 || refused == 0 {
 		t.Errorf("%d requests failed, the system refused %d releases: nothing was tested", failed, refused)
+	}
+}
+
+// A table of the heap can't grow: the page map's, the trackers', or the spans'. Requests fail from then on that would
+// need it to; what is freed serves again.
+func TestEveryTableMayBeRefusedToGrow(t *testing.T) {
+	for _, x := range []struct {
+		name  string
+		table func(h *Heap) (base, perPage uintptr)
+		pages units.Pages // requests that wear the table out
+	}{
+		{"classes of pages", func(h *Heap) (uintptr, uintptr) { return h.pages.ClassTable(), 1 }, 64 * pagesOf},
+		{"spans of pages", func(h *Heap) (uintptr, uintptr) { return h.pages.SpanTable(), 4 }, 64 * pagesOf},
+		{"trackers", func(h *Heap) (uintptr, uintptr) {
+			return h.filler.trackers.table.Base(), 1 << trackerShift / uintptr(pagesOf)
+		}, 64 * pagesOf},
+		{"spans", func(h *Heap) (uintptr, uintptr) {
+			return uintptr(unsafe.Pointer(h.spans.At(0))), unsafe.Sizeof(span.Span{})
+		}, 1},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			faults.OnDoomedThread(func() {
+				r := rand.New(rand.NewPCG(uint64(x.pages), 12))
+				m := newModel(t, Options{Seed: r.Uint64(), LifetimeFiller: true})
+				run := func() {
+					for range 300 {
+						v := r.Uint32()
+						m.step(byte(v), byte(v>>8), byte(v>>16))
+					}
+					m.check()
+				}
+				run()
+				base, perPage := x.table(m.h)
+				if err := faults.Of(unix.SYS_MMAP, unix.ENOMEM).In(base, uintptr(m.h.space.MaxPages())*perPage).Install(); err != nil {
+					t.Skipf("no system call filter: %v", err)
+				}
+				m.faulty = true
+				var ids []units.SpanID
+				for {
+					id, _ := m.h.Alloc(x.pages, 0, 1)
+					if id == 0 {
+						break
+					}
+					ids = append(ids, id)
+					if len(ids) > 1<<16 {
+						t.Fatal("the table was not needed")
+					}
+				}
+				checkHeap(t, m.h)
+				m.h.FreeBatch(ids)
+				if id, _ := m.h.Alloc(x.pages, 0, 1); id == 0 {
+					t.Error("what was freed does not serve again")
+				} else {
+					m.h.Free(id)
+				}
+				run()
+				m.finish()
+			})
+		})
 	}
 }

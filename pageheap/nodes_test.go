@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vcmalloc/vcmalloc/internal/faults"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -114,10 +115,10 @@ func TestNodesBeyondTheMostAreRefused(t *testing.T) {
 
 // The system refuses the memory of a node's heap: the home heap stays alone and whole, and a later try succeeds.
 func TestANodeWithoutMetadataChangesNothing(t *testing.T) {
-	onDoomedThread(func() {
+	faults.OnDoomedThread(func() {
 		m := newModel(t, Options{Seed: 7})
 		m.do(opSmall, 7)
-		if err := (fault{call: unix.SYS_MMAP, errno: uint32(unix.ENOMEM)}).install(); err != nil {
+		if err := faults.Of(unix.SYS_MMAP, unix.ENOMEM).Install(); err != nil {
 			t.Skipf("no system call filter: %v", err)
 		}
 		if i, ok := m.h.AddNode(1); ok || m.h.Nodes() != 1 {
