@@ -10,6 +10,7 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/pageheap"
 )
 
 // ErrOutOfMemory is returned when the system has no memory or address space for a request, or the hard limit of
@@ -125,7 +126,7 @@ func stashFree(p uintptr) bool {
 		core.ReportDoubleFree(p, heap.CallFree)
 		return true
 	}
-	if n <= units.MaxSmall || n > maxStashed {
+	if n <= units.MaxSmall || n > maxStashed || core.Hint(p) != pageheap.HintNone {
 		return false
 	}
 	wakeBackground()
@@ -194,7 +195,7 @@ func AlignedAlloc(size, align uintptr) (unsafe.Pointer, error) {
 }
 
 // Realloc makes the object at p size bytes large, keeping its contents up to the smaller of the two sizes,
-// and returns where it is then. On an error the object at p is as it was. Realloc(nil, size) is Malloc(size).
+// and its Hint, and returns where it is then. On an error the object at p is as it was. Realloc(nil, size) is Malloc(size).
 // The result is aligned to 16; AlignedRealloc keeps a larger alignment.
 func Realloc(p unsafe.Pointer, size uintptr) (unsafe.Pointer, error) {
 	return AlignedRealloc(p, size, 1)
@@ -230,7 +231,7 @@ func AlignedRealloc(p unsafe.Pointer, size, align uintptr) (unsafe.Pointer, erro
 		}
 		old = n
 	}
-	q, err := AlignedAlloc(size, align)
+	q, err := Hint(core.Hint(uintptr(p))).aligned(size, align)
 	if err != nil {
 		return nil, err
 	}

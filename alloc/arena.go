@@ -14,7 +14,7 @@ import (
 // ErrFreed is returned by an arena that has been freed.
 var ErrFreed = errors.New("vcmalloc: the arena has been freed")
 
-// Region is where NewIn, MakeIn and the like allocate: an *Arena or a *SharedArena.
+// Region is where NewIn, MakeIn and the like allocate: an *Arena, a *SharedArena, or a Hint.
 type Region interface {
 	// Alloc returns size bytes aligned to align, a power of two of at most a hugepage; zeroed if so asked.
 	Alloc(size, align uintptr, zeroed bool) (unsafe.Pointer, error)
@@ -43,6 +43,7 @@ type Arena struct {
 	chunks  []chunk // filled first to last; the current one is chunks[current]
 	current int
 	hint    uintptr
+	future  Hint
 	used    uintptr // bytes handed out from chunks before the current one
 	subs    []*Arena
 	freed   bool
@@ -60,7 +61,7 @@ func NewArena(hint uintptr) *Arena {
 // Sub makes an arena within this one: it can be reset and freed by itself, and goes with this one. It is used by
 // the same goroutine.
 func (a *Arena) Sub(hint uintptr) *Arena {
-	s := NewArena(hint)
+	s := a.future.NewArena(hint)
 	s.freed = a.freed
 	a.subs = append(a.subs, s)
 	return s
@@ -151,19 +152,25 @@ func (a *Arena) newChunk(size, align uintptr) (chunk, error) {
 	} else {
 		n = RoundSize(n)
 	}
-	return a.debug.chunk(n)
+	return a.debug.chunk(n, a.future)
 }
 
 // allocChunk takes n bytes from the heap.
-func allocChunk(n uintptr) (chunk, error) {
+func allocChunk(n uintptr, future Hint) (chunk, error) {
 	if err := start(); err != nil {
 		return chunk{}, err
 	}
 	if n <= units.MaxSmall {
-		p, err := Malloc(n)
+		p, err := future.Malloc(n)
 		return chunk{uintptr(p), uintptr(p) + n, uintptr(p) + n}, err
 	}
-	p, zeroed := allocLarge(n, 1)
+	var p uintptr
+	var zeroed bool
+	if future == NoHint {
+		p, zeroed = allocLarge(n, 1)
+	} else {
+		p, zeroed = future.take(n, 1)
+	}
 	if p == 0 {
 		return chunk{}, ErrOutOfMemory
 	}

@@ -35,9 +35,9 @@ func debugArena(a *Arena) *arenaDebug {
 }
 
 // chunk makes a chunk of n bytes; in debug mode with a page behind it that can't be touched.
-func (d *arenaDebug) chunk(n uintptr) (chunk, error) {
+func (d *arenaDebug) chunk(n uintptr, future Hint) (chunk, error) {
 	if d == nil {
-		return allocChunk(n)
+		return allocChunk(n, future)
 	}
 	n = (n + units.PageSize - 1) &^ (units.PageSize - 1)
 	total := max(n+units.PageSize, units.MaxSmall+units.PageSize)

@@ -6,6 +6,7 @@
 //   - Typed: New, Make, Append, Grow, Clone, FreeOf, FreeSlice; OffHeapPtr links objects.
 //   - Bytes: MallocSlice, CallocSlice, AlignedSlice; Buffers is a pool.
 //   - All at once: Arena and SharedArena, with NewIn, MakeIn, AppendIn, CloneIn, CopyBytes, CopyString.
+//   - Futures: ShortLived, LongLived and Cold keep objects apart by what becomes of them; see Hint.
 //   - Books: Account counts by purpose; ReadStats, SizeClasses, RoundSize; ReleaseOSMemory; SetMemoryLimit, TrackMemoryLimit.
 //   - Bugs: StartSampling and Leaks, EnableDebug, the build tag vcmdebug, ReportLeaks.
 //

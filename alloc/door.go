@@ -2,8 +2,10 @@ package alloc
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
+	"github.com/vcmalloc/vcmalloc/internal/span"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/percpu"
@@ -48,6 +50,8 @@ const (
 	pageShift   = units.PageShift
 	pageMask    = units.PageSize - 1
 	maxSmall    = units.MaxSmall
+	spanPages   = unsafe.Offsetof(span.Span{}.Pages)
+	spanHint    = unsafe.Offsetof(span.Span{}.Hint)
 	mallocShift = sizeclass.MallocShift
 	coarseShift = sizeclass.CoarseShift
 	coarseBias  = sizeclass.CoarseBias

@@ -184,3 +184,21 @@ func ExampleAccount() {
 	// {Requested:1000 Usable:1024 Objects:1}
 	// {Requested:0 Usable:0 Objects:0}
 }
+
+// An index that stays does not share pages with what a request needs, and an archive not with what is read all the time.
+func ExampleHint() {
+	index, err := alloc.MakeIn[uint64](alloc.LongLived, 0, 1000)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	index, err = alloc.Append(index, 7) // keeps the hint, wherever it moves
+	defer func() { alloc.FreeSlice(index) }()
+	archive, err2 := alloc.CopyBytes(alloc.Cold, []byte("once written, hardly ever read"))
+	defer alloc.FreeSlice(archive)
+	request := alloc.ShortLived.NewArena(64 << 10)
+	defer request.Free()
+	word, err3 := alloc.CopyString(request, "arena")
+	fmt.Println(index[0], len(archive), word, errors.Join(err, err2, err3))
+	// Output: 7 30 arena <nil>
+}

@@ -13,7 +13,6 @@
 
 #define RECORD_INSIDE 8
 #define RECORD_STASH 16
-#define SPAN_PAGES 4
 
 // WALK makes R10 the number of the P; OWNER makes DX its record, and says that it is being used. The walk comes first
 // in each function: nothing else takes as long, load by load, and the processor does the rest meanwhile.
@@ -181,7 +180,9 @@ long: // no object starts here, unless its span has several pages; no span of th
 	JCS  starts
 	ORL  CX, SI // 0 for what has no class and is the start of its span: a large object, or no span
 	JNE  slow
-	MOVL SPAN_PAGES(DX), R9
+	CMPB const_spanHint(DX), $0 // such objects lie among their like
+	JNE  slow
+	MOVL const_spanPages(DX), R9
 	MOVQ R9, CX
 	SHLQ $const_pageShift, CX
 	CMPQ CX, doorState_stashed(R8)
