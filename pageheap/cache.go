@@ -44,6 +44,7 @@ type cache struct {
 	unbacked uint32
 	limbo    uint32 // hugepages in no bitmap while they are being released
 	low      uint32 // least value of backed since Heap.Background last looked
+	refilled uint64 // unbacked hugepages that were taken, since the beginning
 }
 
 // candidates is how many runs that fit find compares before it takes the best so far.
@@ -104,6 +105,7 @@ func (c *cache) take(first units.HugePageID, n uint32) (fresh bool) {
 		h += m
 	}
 	c.low = min(c.low, c.backed)
+	c.refilled += uint64(n - (was - c.backed))
 	return was == c.backed
 }
 

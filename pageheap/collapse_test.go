@@ -36,12 +36,12 @@ func backing(t *testing.T, h *Heap, hp units.HugePageID) vm.Backing {
 
 func TestCollapseMakesDenseHugepagesWhole(t *testing.T) {
 	h := newHeap(t, Options{})
-	h.collapse.wait = 0
+	h.collapse.pace.wait = 0
 	dense, sparse, untouched := must(t, h, 250), must(t, h, 100), must(t, h, 255)
 	touch(h, dense)
 	touch(h, sparse)
 	if !h.space.HugePagesWanted() {
-		if h.Collapse() != 0 {
+		if h.Collapse(1e9) != 0 {
 			t.Fatal("collapsed although the system wants none")
 		}
 		t.Skip("the system's mode is never")
@@ -49,7 +49,7 @@ func TestCollapseMakesDenseHugepagesWhole(t *testing.T) {
 	if b := backing(t, h, h.Span(dense).First.Huge()); b.Huge || b.Present != 250*units.PageSize {
 		t.Fatalf("the window's start is not in small pages: %+v", b)
 	}
-	n := h.Collapse()
+	n := h.Collapse(1e9)
 	if st := checkHeap(t, h); st.CollapseRefused > 0 {
 		t.Skip("the kernel refuses to collapse")
 	}
@@ -72,13 +72,13 @@ func TestCollapseMakesDenseHugepagesWhole(t *testing.T) {
 			t.Fatal("the contents changed")
 		}
 	}
-	if h.Collapse() != 0 {
+	if h.Collapse(1e9) != 0 {
 		t.Error("collapsed again")
 	}
 }
 
 func TestAHugepageThatIsCollapsedIsNotReleased(t *testing.T) {
-	h := newHeap(t, Options{})
+	h := newHugeHeap(t)
 	ids := []units.SpanID{must(t, h, 250), must(t, h, 250), must(t, h, 250)}
 	h.collapse.hp = uint32(h.Span(ids[1]).First.Huge()) + 1
 	h.Release(^units.Bytes(0), true)
@@ -90,10 +90,123 @@ func TestAHugepageThatIsCollapsedIsNotReleased(t *testing.T) {
 	if st := checkHeap(t, h); st.Cache != units.HugePageSize {
 		t.Fatalf("%+v", st)
 	}
-	h.letGo()
+	h.letGo(false)
 	h.Release(^units.Bytes(0), true)
 	if st := checkHeap(t, h); st.Cache != 0 {
 		t.Fatalf("%+v", st)
+	}
+}
+
+func TestCollapseCoversLargeSpans(t *testing.T) {
+	h := newHeap(t, Options{})
+	h.collapse.pace.wait = 0
+	full, empty := must(t, h, 2*pagesOf), must(t, h, 2*pagesOf)
+	touch(h, full)
+	if !h.space.HugePagesWanted() {
+		t.Skip("the system's mode is never")
+	}
+	backing(t, h, 0)
+	n := 0
+	for now := int64(1e9); now < 10e9; now += 1e9 {
+		n += h.Collapse(now)
+	}
+	if st := checkHeap(t, h); st.CollapseRefused > 0 {
+		t.Skip("the kernel refuses to collapse")
+	}
+	if n != 2 {
+		t.Errorf("%d collapsed, want the two that are in memory", n)
+	}
+	if b := backing(t, h, h.Span(empty).First.Huge()); b.Present != 0 {
+		t.Errorf("memory was put behind what nobody touched: %+v", b)
+	}
+	for a, end := h.Addr(full), h.Addr(full)+2*units.HugePageSize; a < end; a += 4096 {
+		if sys.Load64(a) != uint64(a) {
+			t.Fatal("the contents changed")
+		}
+	}
+}
+
+// One budget serves all nodes, and they take turns at it.
+func TestNodesTakeTurnsAtCollapsing(t *testing.T) {
+	h := newHeap(t, Options{})
+	const nodes = 3
+	for i := range uint32(nodes - 1) {
+		if _, ok := h.AddNode(i + 1); !ok {
+			t.Fatal("no node")
+		}
+	}
+	h.collapse.pace.wait = 0
+	for i := range uint32(nodes) {
+		for range 4 {
+			id, _ := h.Node(i).Alloc(250, 0, 1)
+			touch(h.Node(i), id)
+		}
+	}
+	if !h.space.HugePagesWanted() {
+		t.Skip("the system's mode is never")
+	}
+	backing(t, h, 0)
+	var done [nodes]uint64
+	now := int64(1e9)
+	for pass := range 9 {
+		h.collapse.pace.balance = 1 // nanosecond: no collapse is so short
+		if n := h.Collapse(now); n > 1 {
+			t.Fatalf("pass %d: %d collapsed, the budget is one for all nodes", pass, n)
+		}
+		if h.collapse.pace.balance >= 0 {
+			t.Fatal("a collapse cost nothing")
+		}
+		for i := range done {
+			done[i] = h.Node(uint32(i)).collapse.done
+		}
+		if most, least := max(done[0], done[1], done[2]), min(done[0], done[1], done[2]); most > least+1 {
+			t.Fatalf("pass %d: the nodes have %v", pass, done)
+		}
+	}
+	if h.collapse.pace.patience != 0 || h.collapse.refused != 0 {
+		t.Skip("the kernel refuses to collapse, or is slow")
+	}
+	if done != [nodes]uint64{3, 3, 3} {
+		t.Errorf("%v collapsed in 9 passes", done)
+	}
+	checkHeap(t, h)
+}
+
+func TestPaceKeepsToItsShare(t *testing.T) {
+	const second = int64(1e9)
+	p := pace{balance: collapseSaved}
+	now, total, passes := second, int64(0), 0
+	for ; now < 100*second; now += second {
+		if !p.begin(now) {
+			continue
+		}
+		passes++
+		for more := true; more; {
+			more = p.spent(6e6, 0)
+			total += 6e6
+		}
+	}
+	if most := 100*second/collapseShare + 6e6; total > most || total < most*9/10 || passes < 90 {
+		t.Errorf("%d ms in %d passes of 100 s, want about %d", total/1e6, passes, most/1e6)
+	}
+	// Bad ones make the passes rarer, up to one in patienceMax; what was left out is not made up for.
+	bad := 0
+	for ; now < 1100*second; now += second {
+		if p.begin(now) {
+			bad++
+			p.spent(1e6, sys.ENOMEM)
+		}
+	}
+	if bad > 8+1000/patienceMax {
+		t.Errorf("%d tries where there is no memory", bad)
+	}
+	if p.balance > collapseSaved {
+		t.Errorf("%d ns saved up", p.balance)
+	}
+	now += second
+	p.begin(now - 50*second) // a clock that went back
+	if p.balance > collapseSaved {
+		t.Errorf("%d ns saved up", p.balance)
 	}
 }
 
@@ -132,7 +245,7 @@ func TestConcurrentCollapseAndRelease(t *testing.T) {
 	others.Go(func() {
 		for now := int64(1e9); !done.Load(); now += 1e9 {
 			h.Background(now, Urgency(now/1e9%5/3))
-			h.Collapse()
+			h.Collapse(now)
 		}
 	})
 	others.Go(func() {

@@ -21,6 +21,9 @@ const (
 
 // note takes down that v is in use now.
 func (d *demand) note(v uint32) {
+	if v == d.last { // seen in this slot already: the last value begins it
+		return
+	}
 	if v < d.now.low {
 		d.now.low, d.now.since = v, v
 	}

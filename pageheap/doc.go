@@ -14,7 +14,8 @@
 //   - vm.Space: the window, which grows when none has room.
 //
 // Policies lie beside what they steer, as pure functions: policy.go (what earns a hugepage, when one may be
-// broken, how fast memory goes back), demand.go (what will be wanted again), limit.go, collapse.go.
+// broken, how fast memory goes back), demand.go (what will be wanted again), brief.go (the same within milliseconds, for
+// small heaps), limit.go, collapse.go.
 //
 // Life of a hugepage:
 //
@@ -44,8 +45,9 @@
 // themselves, Release, Background, Collapse, SetLimits, Stats and Check go over all, and limits hold for the sum. What
 // follows holds for each heap, mapped being its own part. A heap that is alone pays a branch for all this.
 //
-// A never touched page of a filler hugepage counts as free, not as released: "backed" is an upper bound of
-// what is resident.
+// A never touched page of a filler hugepage counts as free, or, where the hugepage is in small pages (tracker.small), as
+// released: it costs a fault like one that went back, so requests take touched ones first. "Backed" is an upper bound of
+// what is resident: a hugepage in small pages that empties counts as backed whole, whatever it had.
 //
 // Memory goes back to the system only outside the lock and in steps of at most 64 MiB. Meanwhile the range
 // is in limbo (hugepages: in no bitmap) or pinned (filler pages: marked used), so nobody can be given it.

@@ -44,7 +44,8 @@ type filler struct {
 	trackers trackers
 	lists    [sets][groups]lists
 	free     uint64 // pages free and backed, pinned ones included
-	released uint64 // pages free and given back
+	released uint64 // pages free and given back, or in small pages and never touched
+	refilled uint64 // released pages that were handed out, since the beginning
 	huge     uint32 // hugepages
 	tails    uint64 // pages behind the tails of large spans that nobody used yet
 }
@@ -81,24 +82,30 @@ func (f *filler) inUse() uint32 { return uint32(uint64(f.huge)*uint64(perHuge) -
 func (f *filler) take(t *tracker, i, n uint32) (zeroed bool) {
 	released, zeroed := t.mark(i, n)
 	f.released -= uint64(released)
+	f.refilled += uint64(released)
 	f.free -= uint64(n - released)
 	return zeroed
 }
 
 // open gives the filler hugepage hp, whose first n pages are handed out as one allocation. fresh tells that
-// it reads as zero, donated that the allocation is not the filler's own choice. Preconditions: 0 < n < 256.
-func (f *filler) open(hp units.HugePageID, n, set uint32, fresh, donated bool) {
+// it reads as zero, small that it is in small pages, donated that the allocation is not the filler's own choice.
+// Preconditions: 0 < n < 256.
+func (f *filler) open(hp units.HugePageID, n, set uint32, fresh, small, donated bool) {
 	t := f.trackers.at(hp)
 	*t = tracker{
 		usedPages: uint16(n), longest: uint16(perHuge - n), allocs: 1,
-		set: uint8(set), state: stateFiller, donated: donated,
+		set: uint8(set), state: stateFiller, small: small, donated: donated,
 	}
 	t.used.set(0, n)
 	if fresh {
 		t.zero.set(n, perHuge-n)
 	}
+	if fresh && small {
+		t.released, t.releasedPages = t.zero, uint16(perHuge-n)
+	}
 	f.huge++
-	f.free += uint64(perHuge - n)
+	f.released += uint64(t.releasedPages)
+	f.free += uint64(perHuge - n - uint32(t.releasedPages))
 	f.link(hp, t)
 }
 
@@ -128,16 +135,24 @@ func (f *filler) settle(hp units.HugePageID, t *tracker) outcome {
 		f.relink(hp, t)
 		return kept
 	}
-	released := uint32(t.releasedPages)
+	released, small := uint32(t.releasedPages), t.small
 	f.close(t)
-	switch released {
-	case 0:
-		return backed
-	case perHuge:
+	switch {
+	case released == perHuge:
 		return unbacked
+	case released == 0 || small: // small pages are never whole: what they have is as good as all
+		return backed
 	}
 	t.state = stateLimbo
 	return broken
+}
+
+// made notes that the system has put a hugepage behind hp, and so behind each of its pages.
+func (f *filler) made(hp units.HugePageID, t *tracker) {
+	f.free += uint64(t.releasedPages)
+	f.released -= uint64(t.releasedPages)
+	t.released, t.releasedPages, t.small = bitmap{}, 0, false
+	f.relink(hp, t)
 }
 
 // close takes a hugepage out of the filler, with whatever allocation is on it.

@@ -44,8 +44,10 @@ type Heap struct {
 	credit          units.Bytes // released beyond what ReleaseAtLeast was asked for
 
 	limits   limits
+	brief    brief
 	collapse collapser
 	chilled  chilled
+	asked    uint32 // bit hp: hugepage hp of the window's first vm.Unhuged bytes was asked for as one
 
 	allocated, freed uint64 // spans
 	hugeGrown        uint64 // hugepages
@@ -83,7 +85,8 @@ func (h *Heap) Init(o Options) bool {
 	}
 	h.limits = limits{soft: unlimited, hard: unlimited}
 	h.regions.patience = tailsMost
-	h.collapse.wait = collapseAfter
+	h.collapse.pace = pace{wait: collapseAfter, balance: collapseSaved}
+	h.brief.init()
 	return true
 }
 
@@ -201,8 +204,12 @@ func (h *Heap) take(n, align, set uint32) grant {
 			return grant{first: units.NoPage}
 		}
 		fresh := h.cache.take(hp, 1)
-		h.filler.open(hp, n, apart, fresh, false)
-		return grant{first: hp.Page(), zeroed: fresh, earned: fresh && earns(uint32(hp), set)}
+		earned := fresh && earns(uint32(hp), set)
+		if earned {
+			h.asked |= 1 << (hp % unhuged)
+		}
+		h.filler.open(hp, n, apart, fresh, h.inSmallPages(hp, set), false)
+		return grant{first: hp.Page(), zeroed: fresh, earned: earned}
 	}
 	if align == 1 && set != setCold && h.regions.huge != 0 && regional(n) {
 		if g, ok := h.takeRegional(n); ok {
@@ -221,7 +228,7 @@ func (h *Heap) take(n, align, set uint32) grant {
 	if tail != 0 {
 		last := hp + units.HugePageID(whole)
 		fresh := h.cache.take(last, 1)
-		h.filler.open(last, tail, setShort, fresh, true)
+		h.filler.open(last, tail, setShort, fresh, h.inSmallPages(last, setShort), true)
 		zeroed = zeroed && fresh
 	}
 	return grant{first: hp.Page(), zeroed: zeroed}
@@ -312,6 +319,11 @@ func (h *Heap) settle(hp units.HugePageID, o outcome, limbo uint32) uint32 {
 	case unbacked:
 		h.cache.add(hp, 1, kindUnbacked)
 	case broken:
+		if uint32(hp)+1 == h.collapse.hp { // the kernel is about to put memory behind all of it
+			h.filler.trackers.at(hp).state = stateNone
+			h.cache.add(hp, 1, kindBacked)
+			return limbo
+		}
 		h.cache.limbo++
 		h.filler.trackers.at(hp).next = limbo
 		return uint32(hp) + 1

@@ -15,6 +15,7 @@ type model struct {
 	live  []held
 	owner []units.SpanID // by page
 	clock int64
+	brief int64 // a clock of Tidy's
 	steps int
 	ops   [numOps]int // how many of each operation did something
 
@@ -43,13 +44,14 @@ const (
 	opResize
 	opRelease
 	opBackground
+	opTidy
 	opFail
 	opCheck
 	numOps
 )
 
 // weights of the operations, in 64ths.
-var weights = [numOps]int{opSmall: 18, opMedium: 6, opLarge: 2, opAligned: 4, opFree: 17, opFreeBatch: 2, opResize: 8, opRelease: 3, opBackground: 1, opFail: 2, opCheck: 1}
+var weights = [numOps]int{opSmall: 16, opMedium: 6, opLarge: 2, opAligned: 4, opFree: 17, opFreeBatch: 2, opResize: 8, opRelease: 3, opBackground: 1, opTidy: 2, opFail: 2, opCheck: 1}
 
 // maxLive bounds what a model holds, in pages: 256 MiB of addresses.
 const maxLive = 32 << 10
@@ -118,6 +120,15 @@ func (m *model) do(op, v int) {
 		m.clock += int64(v) << 19
 		if m.h.Background(m.clock, Calm) > 0 {
 			m.ops[op]++
+		}
+	case opTidy:
+		m.brief += int64(v) << 10 // up to 67 ms
+		m.clock += int64(v) << 10
+		if m.h.Tidy(m.brief, 50*m.brief) > 0 {
+			m.ops[op]++
+		}
+		if v%4 == 0 {
+			m.h.Collapse(m.clock)
 		}
 	case opFail:
 		m.fail(v)

@@ -103,7 +103,7 @@ func (h *Heap) AddNode(kernel uint32) (i uint32, ok bool) {
 		k.spans.Borrow(&h.spans)
 		k.lifetime, k.maxBytes, k.limits = h.lifetime, h.maxBytes, h.limits
 		k.limits.softHits, k.limits.refused = 0, 0
-		k.regions.patience, k.collapse.wait = tailsMost, collapseAfter
+		k.regions.patience = tailsMost
 		k.bind = kernel + 1
 		atomic.StoreUint32(&t.n, i+1)
 		h.announce()

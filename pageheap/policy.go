@@ -15,7 +15,18 @@ const earnedFrom = 4
 
 // earns reports whether hugepage hp of the window, which is opened for a set, is to be asked for.
 func earns(hp, set uint32) bool {
-	return set == setLong && hp >= earnedFrom && hp < vm.Unhuged>>units.HugePageShift
+	return set == setLong && hp >= earnedFrom && hp < unhuged
+}
+
+// unhuged is how many hugepages of the window's start are mapped in small pages.
+const unhuged = vm.Unhuged >> units.HugePageShift
+
+const _ = uint(32 - unhuged) // bits of Heap.asked
+
+// inSmallPages reports whether hugepage hp, opened for a set, is in small pages as far as the heap had a say. Caller
+// holds mu.
+func (h *Heap) inSmallPages(hp units.HugePageID, set uint32) bool {
+	return set == setCold || hp < unhuged && h.asked>>(hp%unhuged)&1 == 0 || !h.window().HugePagesWanted()
 }
 
 const (

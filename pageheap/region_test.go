@@ -14,7 +14,10 @@ const awkward = 269
 // withRegion is a heap whose next awkward request is served by a region, and the spans that made it open one.
 func withRegion(t testing.TB) (*Heap, []units.SpanID) {
 	h := newHeap(t, Options{})
-	var ids []units.SpanID
+	ids := []units.SpanID{must(t, h, awkward)}
+	if !h.space.HugePagesWanted() {
+		t.Skip("the system's mode is never: tails waste no memory")
+	}
 	for h.regions.huge == 0 {
 		if ids = append(ids, must(t, h, awkward)); len(ids) > 1000 {
 			t.Fatal("no region is ever opened")
@@ -25,7 +28,8 @@ func withRegion(t testing.TB) (*Heap, []units.SpanID) {
 
 func TestRegionTakesWhatWouldWasteItsLastHugepage(t *testing.T) {
 	h, ids := withRegion(t)
-	if tails := len(ids) * (2*pagesOf - awkward); tails < tailsMost || tails > tailsMost+pagesOf {
+	counted := len(ids) - unhuged/2 // where hugepages are in small pages, tails waste no memory
+	if tails := counted * (2*pagesOf - awkward); tails < tailsMost || tails > tailsMost+pagesOf {
 		t.Errorf("opened when %d pages were wasted", tails)
 	}
 	before := checkHeap(t, h)

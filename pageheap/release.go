@@ -112,6 +112,7 @@ func (h *Heap) unwanted(now int64, u Urgency) (whole, regional, pages uint32) {
 		pages, h.owedPages = decay(pages, h.owedPages, elapsed)
 	}
 	h.lastBackground = now
+	h.brief.fade()
 	h.limits.stuck = false
 	h.cache.low = h.cache.backed
 	h.regions.low = h.regions.empty
@@ -137,6 +138,7 @@ func (h *Heap) hugeInUse() uint32 {
 func (h *Heap) note() {
 	h.hugeDemand.note(h.hugeInUse())
 	h.pageDemand.note(h.filler.inUse())
+	h.briefly()
 	h.announce()
 }
 
@@ -191,7 +193,7 @@ func (h *Heap) releaseLimbo(limbo uint32) {
 	}
 }
 
-// Hugepages in the filler are released in the order of rank: those already broken, or cold, before intact ones, then
+// Hugepages in the filler are released in the order of rank: those broken, or in small pages, before intact ones, then
 // those with few used pages, which are the most likely to empty and be whole again.
 const (
 	rankShift = 2 // used pages that make no difference: fewer than 4
@@ -205,7 +207,7 @@ func (t *tracker) rank() (rank, free uint32) {
 		return 0, 0
 	}
 	rank = uint32(t.usedPages) >> rankShift
-	if t.releasedPages == 0 && t.set != setCold { // where cold memory is, there is nothing to break
+	if t.releasedPages == 0 && !t.small { // in small pages there is nothing to break
 		rank += intact
 	}
 	return rank, perHuge - uint32(t.usedPages) - uint32(t.releasedPages)

@@ -71,7 +71,7 @@ func (h *Heap) shrink(first units.PageID, old, n uint32) (limbo uint32) {
 		limbo = h.put(hp+units.HugePageID(oldWhole), 0, oldTail, 1, 0)
 	}
 	if tail != 0 {
-		h.filler.open(hp+units.HugePageID(whole), tail, setShort, false, true)
+		h.filler.open(hp+units.HugePageID(whole), tail, setShort, false, h.inSmallPages(hp+units.HugePageID(whole), setShort), true)
 		whole++
 	}
 	if whole != oldWhole {
@@ -125,7 +125,7 @@ func (h *Heap) extend(first units.PageID, old, n uint32) (ok bool, lacking uint3
 	}
 	if tail != 0 {
 		to--
-		h.filler.open(to, tail, setShort, h.cache.take(to, 1), true)
+		h.filler.open(to, tail, setShort, h.cache.take(to, 1), h.inSmallPages(to, setShort), true)
 	}
 	if to > from {
 		h.cache.take(from, uint32(to-from))

@@ -15,8 +15,8 @@ type Stats struct {
 	Mapped         units.Bytes // handed out by the window so far
 	Small          units.Bytes // in spans of a size class
 	Large          units.Bytes // in large spans
-	FillerFree     units.Bytes // free pages of hugepages in use, backed (or never touched)
-	FillerReleased units.Bytes // free pages of hugepages in use, given back
+	FillerFree     units.Bytes // free pages of hugepages in use, backed (or in a hugepage and never touched)
+	FillerReleased units.Bytes // free pages of hugepages in use, given back (or small and never touched)
 	RegionFree     units.Bytes // free pages of regions, backed
 	Cache          units.Bytes // whole free hugepages, backed
 	Unbacked       units.Bytes // whole free hugepages without memory, those of regions included

@@ -28,6 +28,7 @@ type tracker struct {
 	group   uint8
 	set     uint8
 	state   uint8
+	small   bool // in small pages: what nobody touched is counted as released, and releasing breaks nothing
 	donated bool // its only allocation is the tail of a large span or was aligned to it
 	pinned  bool // its free pages are being released
 	touched bool // in a region: may have memory

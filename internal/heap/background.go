@@ -80,7 +80,7 @@ func (h *Heap) due(now int64) bool {
 		h.pages().Background(now/t.nanos*1e9, u)
 	}
 	if u == pageheap.Calm && !h.uncollapsed {
-		h.pages().Collapse()
+		h.pages().Collapse(now / t.nanos * 1e9)
 	}
 	h.publish(now)
 	return true
@@ -105,6 +105,17 @@ func (h *Heap) Poll() {
 	atomic.StoreUint32(&h.tick.calls, n)
 	if n%slowCalls == 0 {
 		h.Background(sys.Now())
+	}
+	if h.pages().Untidy() && !h.retain {
+		h.tidy()
+	}
+}
+
+// tidy gives back what has been free for some tens of milliseconds, at a bounded cost.
+func (h *Heap) tidy() {
+	if g := h.enter(); g >= 0 {
+		h.pages().Tidy(sys.Now(), sys.CPUTime())
+		h.leave(g)
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 	futexWaitPrivate               = 0 | 128
 	futexWakePrivate               = 1 | 128
 	clockMonotonic                 = 1
+	clockProcessCPUTime            = 2
 	atFDCWD                        = ^uintptr(99) // -100
 	mremapMayMove                  = 1
 	mremapFixed                    = 2
@@ -133,6 +134,13 @@ func Membarrier(cmd, flags, cpu uintptr) (uintptr, Errno) {
 func Now() int64 {
 	var ts [2]int64
 	call3(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&ts)), 0)
+	return ts[0]*1e9 + ts[1]
+}
+
+// CPUTime is the processor time that all threads of the process have used, in nanoseconds.
+func CPUTime() int64 {
+	var ts [2]int64
+	call3(syscall.SYS_CLOCK_GETTIME, clockProcessCPUTime, uintptr(unsafe.Pointer(&ts)), 0)
 	return ts[0]*1e9 + ts[1]
 }
 
