@@ -25,10 +25,10 @@ const (
 	idleVisits = 5
 )
 
-// shardSizes: an array may grow as large as a shared one.
+// shardSizes: an array may grow as large as a shared one. What lies dense is enough for a batch of any class.
 func shardSizes() sizes {
 	z := sharedSizes()
-	z.batches = 0
+	z.batches, z.dense = 0, centralfreelist.MaxBatch
 	return z
 }
 

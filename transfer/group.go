@@ -22,32 +22,33 @@ type cache struct {
 	hits     uint64 // objects moved here
 	dry      uint32 // somebody has found it empty since it was last found full
 	moved    uint32 // hits and misses at the last Plunder, modulo 2^32
-	_        [8]byte
+	reused   uint64 // where there are several domains: objects handed out of which is known who freed them
 }
 
-// count is what is counted besides where there are several domains, under the cache's lock. Apart from it, because a
-// process with one domain should not touch the memory. One cache line.
+// count is what is counted besides in shared caches where there are several domains, under the cache's lock. Apart from
+// it, because a process with one domain should not touch the memory, nor a shard. One cache line.
 type count struct {
-	reused  uint64 // objects handed out of which is known who freed them
-	crossed uint64 // and that another domain freed
+	crossed uint64 // objects handed out that another domain freed
 	from    uint64 // bit i: domain i+1 may have freed some of those that lie here; read without the lock too
-	_       [40]byte
+	_       [48]byte
 }
 
 // group is the caches of all classes in one place: the shared ones, or those of a domain.
 type group struct {
 	caches [sizeclass.NumClasses]cache
-	counts [sizeclass.NumClasses]count
 	slots  uintptr // address of the first slot
 	tags   uintptr // address of a byte for each slot, the domain that freed what it holds; 0: there are none
 	domain uint32  // whose CPUs alone are served; none for the shared caches
 	node   uint32  // number of the page heap that all objects are of; shards may hold others' too
 	sizes  sizes
+	_      [20]byte
+	counts [sizeclass.NumClasses]count // last, for in a shard it is never touched
 }
 
 // sizes of a group's arrays, in batches and in bytes of objects: the least of it counts. The greatest is no less than
-// a batch.
-type sizes struct{ batches, bytes, mostBatches, mostBytes uint32 }
+// a batch. dense is how many slots of each class lie side by side, all classes in a row, before the arrays proper: of
+// forty classes that hold a batch each, these fill five pages, and arrays of up to 32 KiB would take forty.
+type sizes struct{ batches, bytes, mostBatches, mostBytes, dense uint32 }
 
 // lineSlots is how many slots fill a cache line: classes do not share one.
 const lineSlots = 8
@@ -67,7 +68,8 @@ func (z sizes) least(c units.ClassID) uint32 {
 }
 
 // total is how many slots a group of such sizes has.
-func (z sizes) total() (n uint32) {
+func (z sizes) total() uint32 {
+	n := z.dense * sizeclass.NumClasses
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		n += (z.maximum(c) + lineSlots - 1) &^ (lineSlots - 1)
 	}
@@ -76,7 +78,7 @@ func (z sizes) total() (n uint32) {
 
 // init makes empty arrays. slots is the address of z.total() of them.
 func (g *group) init(z sizes, slots uintptr) {
-	n := uint32(0)
+	n := z.dense * sizeclass.NumClasses
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		most := z.maximum(c)
 		g.caches[c] = cache{first: n, max: most, capacity: z.least(c)}
@@ -89,6 +91,33 @@ func (g *group) init(z sizes, slots uintptr) {
 // at is n slots from index i on.
 func (g *group) at(i, n uint32) []uintptr {
 	return unsafe.Slice((*uintptr)(sys.At(g.slots+uintptr(i)*8)), uintptr(n))
+}
+
+// piece is the slots of class c that follow index i of its array, up to n: fewer where the first are not beside the
+// others.
+func (g *group) piece(c units.ClassID, i, n uint32) []uintptr {
+	if d := g.sizes.dense; i < d {
+		return g.at(uint32(c)*d+i, min(n, d-i))
+	}
+	return g.at(g.caches[c].first+i, n)
+}
+
+// write stores objects in the array of class c from index i on, and read fetches them. Preconditions of both: the lock
+// is held, and the array is that long.
+func (g *group) write(c units.ClassID, i uint32, objects []uintptr) {
+	for len(objects) > 0 {
+		n := copy(g.piece(c, i, uint32(len(objects))), objects)
+		objects = objects[n:]
+		i += uint32(n)
+	}
+}
+
+func (g *group) read(c units.ClassID, i uint32, out []uintptr) {
+	for len(out) > 0 {
+		n := copy(out, g.piece(c, i, uint32(len(out))))
+		out = out[n:]
+		i += uint32(n)
+	}
 }
 
 // tagsAt is the tags of n slots from index i on. Preconditions: there are tags.
@@ -108,7 +137,7 @@ func (g *group) put(c units.ClassID, objects []uintptr, from uint32, b *budget) 
 		k.dry = 0
 		n += min(g.stretch(k, c, over, b), over)
 	}
-	copy(g.at(k.first+k.used, n), objects)
+	g.write(c, k.used, objects[:n])
 	if g.tagged() {
 		tags := g.tagsAt(k.first+k.used, n)
 		for i := range tags {
@@ -131,7 +160,7 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	k.mu.Lock()
 	got := min(uint32(n), k.used)
 	k.used -= got
-	copy(out, g.at(k.first+k.used, got))
+	g.read(c, k.used, out[:got])
 	k.low = min(k.low, k.used)
 	k.hits += uint64(got)
 	if got == 0 {
@@ -140,11 +169,11 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	}
 	switch {
 	case g.domain != none:
-		g.counts[c].reused += uint64(got)
+		k.reused += uint64(got)
 	case g.tagged():
 		for _, from := range g.tagsAt(k.first+k.used, got) {
 			if from != none {
-				g.counts[c].reused++
+				k.reused++
 				if uint32(from) != to {
 					g.counts[c].crossed++
 				}
@@ -158,7 +187,8 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 // domainBit is a domain's in count.from.
 func domainBit(d uint32) uint64 { return 1 << ((d - 1) % MaxDomains) }
 
-// takeOwn is take of what domain d has freed, wherever that lies in the array. Preconditions: the group is tagged.
+// takeOwn is take of what domain d has freed, wherever that lies in the array. Preconditions: the group is tagged, and
+// so not dense.
 func (g *group) takeOwn(c units.ClassID, out []uintptr, n int, d uint32) int {
 	k, q := &g.caches[c], &g.counts[c]
 	if atomic.LoadUint64(&q.from)&domainBit(d) == 0 {
@@ -192,7 +222,7 @@ func (g *group) takeOwn(c units.ClassID, out []uintptr, n int, d uint32) int {
 	k.used = uint32(rest)
 	k.low = min(k.low, k.used)
 	k.hits += uint64(got)
-	q.reused += uint64(got)
+	k.reused += uint64(got)
 	k.mu.Unlock()
 	return got
 }
@@ -246,13 +276,14 @@ func (g *group) relax(c units.ClassID, b *budget) (n uint32, busy bool) {
 func (g *group) cut(c units.ClassID, out []uintptr, n uint32) (got, from uint32) {
 	k := &g.caches[c]
 	k.mu.Lock()
-	got, from = g.pop(k, out, min(n, k.used))
+	got, from = g.pop(c, out, min(n, k.used))
 	k.mu.Unlock()
 	return got, from
 }
 
 // pop is cut for holders of the lock. Preconditions: n <= used.
-func (g *group) pop(k *cache, out []uintptr, n uint32) (got, from uint32) {
+func (g *group) pop(c units.ClassID, out []uintptr, n uint32) (got, from uint32) {
+	k := &g.caches[c]
 	got, from = min(n, uint32(len(out))), g.domain
 	if got > 0 && g.tagged() {
 		tags := g.tagsAt(k.first+k.used-got, got)
@@ -264,7 +295,7 @@ func (g *group) pop(k *cache, out []uintptr, n uint32) (got, from uint32) {
 		got, from = got-i, uint32(last)
 	}
 	k.used -= got
-	copy(out, g.at(k.first+k.used, got))
+	g.read(c, k.used, out[:got])
 	k.low = min(k.low, k.used)
 	return got, from
 }
@@ -326,8 +357,10 @@ func (g *group) add(c units.ClassID, out *Stats) {
 	out.Contended += k.mu.Contended()
 	out.Hits += k.hits
 	out.Misses += k.misses
-	out.Reused += g.counts[c].reused
-	out.Crossed += g.counts[c].crossed
+	out.Reused += k.reused
+	if g.domain == none {
+		out.Crossed += g.counts[c].crossed
+	}
 	k.mu.Unlock()
 }
 
@@ -335,8 +368,12 @@ func (g *group) holds(c units.ClassID, p uintptr) bool {
 	k := &g.caches[c]
 	k.mu.Lock()
 	found := false
-	for _, q := range g.at(k.first, k.used) {
-		found = found || p == q
+	for i := uint32(0); i < k.used; {
+		part := g.piece(c, i, k.used-i)
+		for _, q := range part {
+			found = found || p == q
+		}
+		i += uint32(len(part))
 	}
 	k.mu.Unlock()
 	return found

@@ -226,7 +226,7 @@ func (t *Tier) shrink(g *group, c units.ClassID) uint64 {
 	k.mu.Lock()
 	n := min(uint32(info.Batch), k.capacity-g.sizes.least(c))
 	over := k.used - min(k.used, k.capacity-n)
-	got, from := g.pop(k, buf[:], over)
+	got, from := g.pop(c, buf[:], over)
 	if got < over { // freed by several domains: the rest of them another time
 		n -= over - got
 	}

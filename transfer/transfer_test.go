@@ -127,6 +127,7 @@ func prove(t testing.TB, k *Tier, c units.ClassID) {
 func TestCachesFillOneCacheLine(t *testing.T) {
 	require.EqualValues(t, 64, unsafe.Sizeof(cache{}))
 	require.EqualValues(t, 64, unsafe.Sizeof(count{}))
+	require.Zero(t, unsafe.Offsetof(group{}.counts)%64)
 }
 
 func TestArraysDoNotOverlapAndHoldWholeBatches(t *testing.T) {
@@ -164,6 +165,36 @@ func TestObjectsComeBackLastInFirstOut(t *testing.T) {
 	require.Equal(t, objects[:40], buf[:40])
 	require.EqualValues(t, 120, stats(k, c).Hits)
 	require.Zero(t, stats(k, c).Misses)
+}
+
+func TestWhatIsWrittenAtAnyIndexOfAnArrayIsReadThere(t *testing.T) {
+	r := newRand(t)
+	for _, z := range []sizes{sharedSizes(), shardSizes()} {
+		slots := make([]uintptr, z.total())
+		var g group
+		g.init(z, uintptr(unsafe.Pointer(&slots[0])))
+		var model [sizeclass.NumClasses][]uintptr
+		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+			model[c] = make([]uintptr, g.caches[c].max)
+		}
+		for range long(5000) {
+			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
+			i := r.IntN(len(model[c]))
+			n := 1 + r.IntN(min(len(model[c])-i, 100))
+			objects := make([]uintptr, n)
+			for j := range objects {
+				objects[j] = uintptr(r.Uint64())
+			}
+			g.write(c, uint32(i), objects)
+			copy(model[c][i:], objects)
+		}
+		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
+			got := make([]uintptr, len(model[c]))
+			g.read(c, 0, got)
+			require.Equal(t, model[c], got)
+		}
+		runtime.KeepAlive(slots)
+	}
 }
 
 func TestOnAnEmptyCacheRemoveAsksTheCentralFreeList(t *testing.T) {

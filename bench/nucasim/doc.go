@@ -16,6 +16,8 @@
 // services a domain); drifting, the same, but every millisecond a thread moves with a probability of 5 %, one time in
 // ten to any CPU of the machine; spread, each thread on a CPU of its own choosing.
 //
+// Counting begins when half of the allocations are done: until then per-CPU caches fill.
+//
 // vCPUs are the CPUs: a dense vCPU number that follows threads between domains is not simulated. Background work has
 // ticks of 10 ms, for a run has tenths of a second, and so plunders and visits more often than a second's traffic would.
 package nucasim

@@ -53,13 +53,14 @@ type service struct {
 }
 
 // stock is, for each class and domain, the objects that an allocator would have at hand which keeps for each domain
-// whatever its CPUs free, without limit. Such a one crosses only when a domain has allocated more than it has freed, by
-// taking from the domain that has most: those crossings are unavoidable, if memory is to be reused as often as it was.
-type stock [sizeclass.NumClasses][domains]uint64
+// whatever its CPUs free, without limit, apart by the node whose memory it is, to which objects go home. Such a one
+// crosses only when a domain has allocated more than it has freed, by taking from the domain that has most: those
+// crossings are unavoidable, if memory is to be reused as often as it was.
+type stock [sizeclass.NumClasses][sockets][domains]uint64
 
-// take takes an object of class c for a domain, and reports whether it had to come from another.
-func (s *stock) take(c units.ClassID, domain int32) (crosses bool) {
-	k := &s[c]
+// take takes an object of class c and a node for a domain, and reports whether it had to come from another.
+func (s *stock) take(c units.ClassID, node uint32, domain int32) (crosses bool) {
+	k := &s[c][node%sockets]
 	from := domain
 	if k[domain] == 0 {
 		for d, n := range k {
@@ -73,6 +74,18 @@ func (s *stock) take(c units.ClassID, domain int32) (crosses bool) {
 	}
 	k[from]--
 	return from != domain
+}
+
+// warmup is after how many allocations of each service counting begins: half of them. Until then per-CPU caches fill,
+// whose contents no transfer cache can hand out, and domains take from each other what they lack.
+func warmup(traces []*fleet.Trace) int {
+	n := 0
+	for _, e := range traces[0].Events {
+		if e.Op == fleet.Alloc {
+			n++
+		}
+	}
+	return max(n/2, 1)
 }
 
 // simulate plays one trace per service.
@@ -104,9 +117,16 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 	last := map[uintptr]freed{}
 	var clock [domains]uint64
 	at := new(stock)
+	node := h.Front.Transfer.Central.Pages.NodeAt
+	warm := warmup(traces)
+	var before heap.Stats
 	now := int64(1)
 	for playing := true; playing; now += allocNanos {
 		playing = false
+		if warm--; warm == 0 {
+			*out = outcome{}
+			h.Stats(&before)
+		}
 		s.drift(now, order)
 		for i := range all {
 			v := &all[i]
@@ -120,7 +140,7 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 					p := v.live[e.Slot]
 					if p != 0 {
 						last[p] = freed{cpu, clock[cpu/perDomain]}
-						at[v.class[e.Slot]][cpu/perDomain]++
+						at[v.class[e.Slot]][node(p)%sockets][cpu/perDomain]++
 						h.Free(p, heap.CallFree)
 					}
 					continue
@@ -132,7 +152,7 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 				v.live[e.Slot] = p
 				c := sizeclass.ForMalloc(units.Bytes(e.Size))
 				v.class[e.Slot] = c
-				if c != 0 && out.count(last, p, cpu, &clock) && at.take(c, cpu/perDomain) { // a large object is pages, which no cache holds
+				if c != 0 && out.count(last, p, cpu, &clock) && at.take(c, node(p), cpu/perDomain) { // a large object is pages, which no cache holds
 					out.unavoidable++
 				}
 				clock[cpu/perDomain] += e.Size
@@ -146,7 +166,7 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 	}
 	var st heap.Stats
 	h.Stats(&st)
-	out.toldReused, out.told = st.Reused, st.Crossed
+	out.toldReused, out.told = st.Reused-before.Reused, st.Crossed-before.Crossed
 	return out, nil
 }
 

@@ -45,7 +45,8 @@ func Suite(_ context.Context, l *lab.Lab) ([]runner.Suite, error) {
 			fmt.Sprintf("Assumed costs of the first access to an allocated object, in hits of the domain's last-level cache: %.1f if its own CPU freed it, "+
 				"%.0f if another of the domain, %.2f if one of another domain (Fig. 5.11), %.0f if it is new or %d MiB were allocated in the "+
 				"domain since. Nothing else is modelled: not how much of a program's time such accesses are.", ownCost, nearCost, farCost, coldCost, cacheBytes>>20),
-			"Unavoidable: what an allocator would cross too that keeps for each domain, without limit, whatever its CPUs free.",
+			"Unavoidable: what an allocator would cross too that keeps for each domain, without limit, whatever its CPUs free, in the memory of the caller's node.",
+			"The first half of each run fills per-CPU caches and is not counted.",
 			"packed: the threads of a service run in one domain. drifting: and each millisecond one in twenty moves, a tenth of them to any CPU. " +
 				"spread: each thread runs on any CPU. vCPUs are the CPUs. Ticks of the background work are 10 ms.",
 		},
