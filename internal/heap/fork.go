@@ -119,7 +119,8 @@ func (h *Heap) deferFree(p uintptr) {
 func (h *Heap) drainDeferred() {
 	for p := uintptr(atomic.SwapUint64(&h.deferred, 0)); p != 0; {
 		next := uintptr(sys.Load64(p))
-		o := h.find(p)
+		var o object
+		h.find(p, &o)
 		if o.kind == small && h.isMarked(p) { // no deferred object is: its first word is a link
 			o.kind = freed
 		}

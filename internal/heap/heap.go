@@ -219,7 +219,9 @@ func (h *Heap) Usable(p uintptr) units.Bytes {
 	if h.side.contains(p) {
 		return h.side.usable(p)
 	}
-	if o := h.find(p); o.kind == small || o.kind == large {
+	var o object
+	h.find(p, &o)
+	if o.kind == small || o.kind == large {
 		return o.size
 	}
 	return 0
@@ -234,7 +236,8 @@ func (h *Heap) Free(p uintptr, call Call) {
 		h.freeSide(p, call)
 		return
 	}
-	o := h.examine(p)
+	var o object
+	h.examine(p, &o)
 	if o.kind != small && o.kind != large {
 		h.misuse(&o, p, call)
 		return
@@ -245,7 +248,9 @@ func (h *Heap) Free(p uintptr, call Call) {
 // FreeOn is Free for a goroutine pinned to P v.
 func (h *Heap) FreeOn(v units.VCPU, p uintptr, call Call) {
 	if !h.side.contains(p) {
-		if o := h.examine(p); o.kind == small && o.hint == pageheap.HintNone {
+		var o object
+		h.examine(p, &o)
+		if o.kind == small && o.hint == pageheap.HintNone {
 			h.mark(p)
 			h.FreeCheckedOn(v, p, o.class)
 			return
@@ -268,7 +273,8 @@ func (h *Heap) SizeFits(p uintptr, size, align units.Bytes, exact bool, call Cal
 	if h.side.contains(p) {
 		return true
 	}
-	o := h.find(p)
+	var o object
+	h.find(p, &o)
 	if (o.kind == small || o.kind == large) && !sizeFits(&o, size, align, exact) {
 		h.mismatch(&o, p, size, call)
 		return false
@@ -361,7 +367,8 @@ func (h *Heap) ResizeInPlace(p uintptr, size units.Bytes, call Call) (old units.
 		}
 		return old, false
 	}
-	o := h.examine(p)
+	var o object
+	h.examine(p, &o)
 	if o.kind != small && o.kind != large {
 		h.misuse(&o, p, call)
 		return 0, false
@@ -454,7 +461,9 @@ func (h *Heap) NestedFree(p uintptr, call Call) {
 		sys.EndHandler()
 		return
 	}
-	if o := h.find(p); o.kind != small && o.kind != large {
+	var o object
+	h.find(p, &o)
+	if o.kind != small && o.kind != large {
 		h.misuse(&o, p, call)
 		return
 	}

@@ -84,7 +84,9 @@ func (h *Heap) freeHinted(o *object, p uintptr) (bad uintptr) {
 
 // Hint is what was said of the object at p: HintNone for one without a hint, and for what is no object.
 func (h *Heap) Hint(p uintptr) pageheap.Hint {
-	if o := h.find(p); o.kind == small || o.kind == large {
+	var o object
+	h.find(p, &o)
+	if o.kind == small || o.kind == large {
 		return o.hint
 	}
 	return pageheap.HintNone

@@ -17,41 +17,46 @@ import (
 
 var global = [4]uint64{1} // in a part of the program that is mapped from its file
 
+func found(h *Heap, p uintptr) (o object) {
+	h.find(p, &o)
+	return o
+}
+
 func TestPointersAreClassified(t *testing.T) {
 	h := newHeap(t, Options{})
 	local := 0
 	for _, p := range []uintptr{1, uintptr(unsafe.Pointer(&global)), uintptr(unsafe.Pointer(&local)), h.pages().Space().Base() - 8, ^uintptr(0)} {
-		require.Equal(t, foreign, h.find(p).kind, "%#x", p)
+		require.Equal(t, foreign, found(h, p).kind, "%#x", p)
 	}
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 		p := h.AllocClass(c)
 		size := sizeclass.Size(c)
-		o := h.find(p)
+		o := found(h, p)
 		require.Equal(t, object{kind: small, class: c, span: o.span, size: size}, o)
 		for _, off := range []uintptr{1, size / 2, size - 1} {
-			i := h.find(p + off)
+			i := found(h, p+off)
 			require.Equal(t, object{kind: interior, class: c, span: o.span, size: size, start: p}, i, "class %d, %d bytes in", c, off)
 			require.Zero(t, h.Usable(p+off))
 		}
 		span := h.pages().Span(o.span)
 		end := h.pages().Addr(o.span) + uintptr(span.Pages)<<units.PageShift
 		if tail := h.pages().Addr(o.span) + uintptr(sizeclass.Objects(c))*size; tail < end {
-			require.Equal(t, unused, h.find(tail).kind, "the tail of a span of class %d", c)
-			require.Equal(t, unused, h.find(end-1).kind)
+			require.Equal(t, unused, found(h, tail).kind, "the tail of a span of class %d", c)
+			require.Equal(t, unused, found(h, end-1).kind)
 		}
 	}
 	for _, size := range []units.Bytes{300 << 10, 2 << 20, 5<<20 + 1} {
 		p := h.Malloc(size)
-		o := h.find(p)
+		o := found(h, p)
 		require.Equal(t, large, o.kind)
 		require.Equal(t, h.Usable(p), o.size)
 		for _, off := range []uintptr{1, 16, units.PageSize, o.size / 2, o.size - 1} {
-			i := h.find(p + off)
+			i := found(h, p+off)
 			require.Equal(t, object{kind: interior, span: o.span, size: o.size, start: p}, i, "%d bytes into %d", off, size)
 		}
 		h.Free(p, CallFree)
-		require.Equal(t, unused, h.find(p).kind)
-		require.Equal(t, unused, h.find(p+units.PageSize).kind)
+		require.Equal(t, unused, found(h, p).kind)
+		require.Equal(t, unused, found(h, p+units.PageSize).kind)
 	}
 }
 
