@@ -46,10 +46,10 @@ class:
 	MOVQ (DX), SI
 	MOVQ (SI)(CX*8), R9
 	MOVWLZX R9, DI
-	MOVQ -8(SI)(DI*8), DI
 	SHRQ $16, R9
 	TESTB $1, R9
 	JNE  empty
+	MOVQ -8(SI)(DI*8), DI
 	MOVQ DI, (SI)(CX*8)
 	MOVL $0, RECORD_INSIDE(DX)
 	MOVQ $0, (R9) // the mark of a free object

@@ -107,10 +107,10 @@
 	slab
 	mov	(%rcx,%r9,8), %rax
 	movzwl	%ax, %esi
-	mov	-8(%rcx,%rsi,8), %rsi
 	shr	$16, %rax
 	test	$1, %al
-	jnz	\slow
+	jnz	\slow		/* before the slot is read: its page may never have been touched */
+	mov	-8(%rcx,%rsi,8), %rsi
 	mov	%rsi, (%rcx,%r9,8)
 .Lpopped\@:
 	shr	$16, %rsi
@@ -579,7 +579,7 @@ vcm_pop:
 /* What the sequences read. */
 
 	.bss
-	.balign	64
+	.balign	4096		/* so that the first 496 slabs' addresses take no third page */
 	.globl	vcm_fast
 	.hidden	vcm_fast
 	.type	vcm_fast, @object

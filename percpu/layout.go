@@ -76,6 +76,7 @@ func (b *begins) arrange(shift uint32, need *needs, budget units.Bytes) bool {
 	if firstWord+total > words {
 		return false
 	}
+	b[0] = firstWord // first: a store shows b not to be nil, where the loop would read, on a page just to be written
 	spare := uint64(words - firstWord - total)
 	at := uint32(firstWord)
 	for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
@@ -85,6 +86,6 @@ func (b *begins) arrange(shift uint32, need *needs, budget units.Bytes) bool {
 		b[c] = uint16(at)
 		at += n
 	}
-	b[0], b[sizeclass.NumClasses] = firstWord, uint16(at)
+	b[sizeclass.NumClasses] = uint16(at)
 	return true
 }

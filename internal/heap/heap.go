@@ -125,13 +125,13 @@ func (h *Heap) Malloc(size units.Bytes) uintptr {
 
 // AllocClass returns an object of size class c, or 0.
 func (h *Heap) AllocClass(c units.ClassID) uintptr {
-	p, _ := h.allocClass(c)
+	p, _ := h.allocClass(c, false)
 	return p
 }
 
-// allocClass is AllocClass; fresh says that the object's first word was clear. For sole objects that means that
+// allocClass is AllocClass; fresh says, if asked, that the object's first word was clear. For sole objects that means that
 // all of it reads as zero: every free marks it, and centralfreelist those of pages that were used before.
-func (h *Heap) allocClass(c units.ClassID) (p uintptr, fresh bool) {
+func (h *Heap) allocClass(c units.ClassID, ask bool) (p uintptr, fresh bool) {
 	g := h.enter()
 	if g < 0 {
 		return h.side.alloc(sizeclass.Size(c), sideAlign(sizeclass.Size(c))), false
@@ -142,7 +142,7 @@ func (h *Heap) allocClass(c units.ClassID) (p uintptr, fresh bool) {
 		p = h.allocRefused(c)
 	}
 	if p != 0 {
-		fresh = sys.Load64(p) == 0
+		fresh = ask && sys.Load64(p) == 0 // unasked: a read of a page never touched costs a page fault of its own
 		unmark(p)
 	}
 	return p, fresh
@@ -199,7 +199,7 @@ func (h *Heap) large(size, align units.Bytes) (p uintptr, zeroed bool) {
 // caller clears them.
 func (h *Heap) Zeroed(size units.Bytes) (p uintptr, zeroed bool) {
 	if c := sizeclass.ForMalloc(size); c != 0 {
-		p, zeroed = h.allocClass(c)
+		p, zeroed = h.allocClass(c, true)
 		return p, zeroed && size > sizeclass.SoleAbove
 	}
 	return h.Large(size, 1)

@@ -53,7 +53,7 @@ func (h *Heap) unhinted(size, align units.Bytes, c units.ClassID) (p uintptr, ze
 	if c == 0 {
 		return h.Large(size, align)
 	}
-	p, zeroed = h.allocClass(c)
+	p, zeroed = h.allocClass(c, true)
 	return p, zeroed && size > sizeclass.SoleAbove
 }
 
