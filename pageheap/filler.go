@@ -10,6 +10,9 @@ const (
 	setLong
 	setCold
 	sets
+
+	// firm is added to a set that a caller asked for: the hint counts however small the heap is.
+	firm = 1 << 7
 )
 
 // Hint is what a caller knows of the future of a span's objects. It chooses the set of hugepages.
@@ -27,8 +30,10 @@ const (
 // set of hugepages for a hint.
 func (k Hint) set() uint32 {
 	switch k {
+	case HintShort:
+		return setShort | firm
 	case HintLong:
-		return setLong
+		return setLong | firm
 	case HintCold:
 		return setCold
 	}

@@ -195,8 +195,12 @@ type grant struct {
 // take finds n pages in what the window has. Caller holds mu.
 func (h *Heap) take(n, align, set uint32) grant {
 	if n < perHuge && align < perHuge {
-		apart := h.apart(set)
-		if first, zeroed, ok := h.filler.get(n, align, apart); ok {
+		apart, also := h.setsFor(set)
+		first, zeroed, ok := h.filler.get(n, align, apart)
+		if !ok && also != apart {
+			first, zeroed, ok = h.filler.get(n, align, also)
+		}
+		if ok {
 			return grant{first: first, zeroed: zeroed}
 		}
 		hp := h.takeHuge(1, 1)
@@ -204,11 +208,11 @@ func (h *Heap) take(n, align, set uint32) grant {
 			return grant{first: units.NoPage}
 		}
 		fresh := h.cache.take(hp, 1)
-		earned := fresh && earns(uint32(hp), set)
+		earned := fresh && earns(uint32(hp), set&^firm)
 		if earned {
 			h.asked |= 1 << (hp % unhuged)
 		}
-		h.filler.open(hp, n, apart, fresh, h.inSmallPages(hp, set), false)
+		h.filler.open(hp, n, apart, fresh, h.inSmallPages(hp, set&^firm), false)
 		return grant{first: hp.Page(), zeroed: fresh, earned: earned}
 	}
 	if align == 1 && set != setCold && h.regions.huge != 0 && regional(n) {
@@ -234,13 +238,19 @@ func (h *Heap) take(n, align, set uint32) grant {
 	return grant{first: hp.Page(), zeroed: zeroed}
 }
 
-// apart is the set of hugepages for spans of a set: the legacy design does not keep those of many objects apart.
-// What earns a hugepage is the same in both designs.
-func (h *Heap) apart(set uint32) uint32 {
-	if set == setLong && !h.lifetime {
-		return setShort
+// setsFor is the set of hugepages for spans of a set, and the one to look in before a hugepage is opened for it: the
+// same, but in a heap that is small. The legacy design does not keep spans of many objects apart. What earns a hugepage
+// is the same in both designs.
+func (h *Heap) setsFor(set uint32) (apart, also uint32) {
+	apart = set &^ firm
+	switch {
+	case apart == setCold:
+	case !h.lifetime:
+		apart = setShort
+	case set&firm == 0 && h.filler.huge < apartFrom:
+		return apart, setShort + setLong - apart
 	}
-	return set
+	return apart, apart
 }
 
 // takeHuge finds n free hugepages in a row at an address that is a multiple of align hugepages. They are still

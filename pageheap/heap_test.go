@@ -144,12 +144,40 @@ func TestLifetimeFillerSeparatesManyObjectsFromFew(t *testing.T) {
 		h := newHeap(t, Options{LifetimeFiller: on})
 		few, _ := h.Alloc(2, 1, fewObjects)
 		many, _ := h.Alloc(2, 1, fewObjects+1)
+		if h.Span(few).First.Huge() != h.Span(many).First.Huge() {
+			t.Errorf("lifetime filler %v: two hugepages for a heap of four pages", on)
+		}
+		for range apartFrom {
+			must(t, h, pagesOf-1)
+		}
+		few, _ = h.Alloc(20, 1, fewObjects)
+		many, _ = h.Alloc(20, 1, fewObjects+1)
+		again, _ := h.Alloc(20, 1, fewObjects+1)
 		apart := h.Span(few).First.Huge() != h.Span(many).First.Huge()
-		if apart != on {
-			t.Errorf("lifetime filler %v: apart %v", on, apart)
+		if apart != on || h.Span(many).First.Huge() != h.Span(again).First.Huge() {
+			t.Errorf("lifetime filler %v: apart %v in a large heap", on, apart)
 		}
 		checkHeap(t, h)
 	}
+}
+
+// In a small heap a span goes to its own set first, then to the other; a hugepage is opened for it last.
+func TestASmallHeapPrefersASetsOwnHugepages(t *testing.T) {
+	h := newHeap(t, Options{LifetimeFiller: true})
+	fill, _ := h.Alloc(250, 1, fewObjects)
+	many, _ := h.Alloc(30, 1, fewObjects+1) // no room: opens the other set
+	few, _ := h.Alloc(6, 1, fewObjects)
+	own, _ := h.Alloc(10, 1, fewObjects+1)
+	if h.Span(few).First.Huge() != h.Span(fill).First.Huge() || h.Span(own).First.Huge() != h.Span(many).First.Huge() {
+		t.Error("a span lies in the other set although its own has room")
+	}
+	if other, _ := h.Alloc(10, 1, fewObjects); h.Span(other).First.Huge() != h.Span(many).First.Huge() {
+		t.Error("a hugepage was opened although the other set has room")
+	}
+	if hinted, _ := h.AllocHinted(10, 1, HintShort); h.Span(hinted).First.Huge() == h.Span(many).First.Huge() {
+		t.Error("a hint was not obeyed")
+	}
+	checkHeap(t, h)
 }
 
 // The switch chooses where spans lie and not what hugepages are asked for, or a comparison of designs would measure both.

@@ -29,6 +29,11 @@ func (h *Heap) inSmallPages(hp units.HugePageID, set uint32) bool {
 	return set == setCold || hp < unhuged && h.asked>>(hp%unhuged)&1 == 0 || !h.window().HugePagesWanted()
 }
 
+// apartFrom is from how many hugepages in the filler on, 128 MiB, spans of few and of many objects have hugepages of
+// their own. A second set costs a hugepage that is half full: 1.0 to 1.4 MiB in replayed traces (docs/design.md), up to 5
+// % of a small heap and less than 1 % from here on. Below, a span goes to its own set first, then to the other.
+const apartFrom = 64
+
 const (
 	// halfLife is the time, in nanoseconds, in which half of what stayed unused goes back: 5 s, so that 12
 	// half-lives or a minute leave 1 in 4096, while a load that comes back each second keeps its memory.
