@@ -3,6 +3,7 @@ package pageheap
 import (
 	"sync/atomic"
 
+	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
@@ -36,8 +37,11 @@ const (
 	// a quarter for others): there they cost too much rather than too little.
 	pageFaults = 2 * 2000
 	hugeFault  = 200e3
-	// adviseCost is what it costs to give back a page or hugepage: most of it is the call.
-	adviseCost = 500
+	// briefRun is how long a run of pages must be, 64 KiB: with several threads each call interrupts the other processors,
+	// which costs 5 us and more in a virtual machine.
+	briefRun = 8
+	// adviseMost bounds what the calls of a look are charged: beyond it the thread was not running.
+	adviseMost = 2e6
 )
 
 // brief is demand at the short scale, and the account of what giving back costs. Guarded by Heap.mu, but for due and busy.
@@ -87,27 +91,32 @@ func (h *Heap) Tidy(now, cpu int64) (done units.Bytes) {
 
 func (h *Heap) tidy(now, cpu int64) (done units.Bytes) {
 	whole, pages, end := h.unwantedBriefly(now, cpu)
+	if whole|pages == 0 {
+		return 0
+	}
+	start := sys.Now()
 	if whole != 0 {
 		done = h.releaseCache(units.Bytes(whole) << units.HugePageShift)
 		whole = uint32(done >> units.HugePageShift)
 	}
 	if pages != 0 {
-		got := h.subrelease(units.Bytes(pages)<<units.PageShift, end)
+		got := h.subrelease(units.Bytes(pages)<<units.PageShift, end, briefRun)
 		pages = uint32(got >> units.PageShift)
 		done += got
 	}
+	took := min(max(sys.Now()-start, 0), adviseMost)
+	h.mu.Lock()
+	b := &h.brief
+	b.balance -= took
 	if done != 0 {
-		h.mu.Lock()
-		b := &h.brief
 		if uint32(h.hugeGrown) <= unhuged || !h.window().HugePagesWanted() { // what comes back does so page by page
 			b.lentPages += whole * perHuge
 		} else {
 			b.lentHuge += whole
 		}
 		b.lentPages += pages
-		b.balance -= int64(whole)*adviseCost*16 + int64(pages)*adviseCost
-		h.mu.Unlock()
 	}
+	h.mu.Unlock()
 	return done
 }
 

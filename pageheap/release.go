@@ -31,7 +31,7 @@ func (h *Heap) releaseOwn(max units.Bytes, hard bool) units.Bytes {
 		done += h.releaseRegions(max - done)
 	}
 	if hard && done < max {
-		done += h.subrelease(max-done, ranks)
+		done += h.subrelease(max-done, ranks, 1)
 	}
 	return done
 }
@@ -89,7 +89,7 @@ func (h *Heap) background(now int64, u Urgency) (done units.Bytes) {
 		done += h.releaseRegions(units.Bytes(regional) << units.HugePageShift)
 	}
 	if pages != 0 {
-		done += h.subrelease(units.Bytes(pages)<<units.PageShift, intact+h.breakable()>>rankShift)
+		done += h.subrelease(units.Bytes(pages)<<units.PageShift, intact+h.breakable()>>rankShift, 1)
 	}
 	return done
 }
@@ -213,9 +213,9 @@ func (t *tracker) rank() (rank, free uint32) {
 	return rank, perHuge - uint32(t.usedPages) - uint32(t.releasedPages)
 }
 
-// subrelease releases free pages of the filler's hugepages of a rank below end. One pass counts how far down the
+// subrelease releases free pages of the filler's hugepages of a rank below end, in runs of at least the given length. One pass counts how far down the
 // order max reaches; a second releases all that ranks before that, a third as much of the last rank as is needed.
-func (h *Heap) subrelease(max units.Bytes, end uint32) (done units.Bytes) {
+func (h *Heap) subrelease(max units.Bytes, end, least uint32) (done units.Bytes) {
 	last := min(h.lastRank(max), end-1)
 	failures := 0
 	for pass := uint32(0); pass < 2; pass++ {
@@ -229,8 +229,8 @@ func (h *Heap) subrelease(max units.Bytes, end uint32) (done units.Bytes) {
 			if hp == maxHuge {
 				break
 			}
-			got := h.releasePinned(units.HugePageID(hp), &pinned)
-			if got == 0 {
+			got := h.releasePinned(units.HugePageID(hp), &pinned, least)
+			if got == 0 && least == 1 {
 				failures++
 			}
 			done += got
@@ -290,12 +290,16 @@ func (h *Heap) pinNext(hp, from, to uint32, pinned *bitmap) uint32 {
 	}
 }
 
-// releasePinned releases the pinned pages of hp, a call for each run, and unpins them.
-func (h *Heap) releasePinned(hp units.HugePageID, pinned *bitmap) units.Bytes {
+// releasePinned releases the pinned pages of hp, a call for each run of at least the given length, and unpins them.
+func (h *Heap) releasePinned(hp units.HugePageID, pinned *bitmap, least uint32) units.Bytes {
 	var done bitmap
 	failures := uint64(0)
 	for i := pinned.nextSet(0); i < perHuge; {
 		end := pinned.nextClear(i)
+		if end-i < least {
+			i = pinned.nextSet(end)
+			continue
+		}
 		if vm.Release(h.space.Addr(hp.Page()+units.PageID(i)), units.Bytes(end-i)<<units.PageShift) {
 			done.set(i, end-i)
 		} else {
