@@ -37,7 +37,7 @@ vet:
 test: lib tools-test vet
 	VCMTEST_REQUIRE_BUILD=1 $(GO) test -json -count=1 -p 1 -timeout 30m ./... | \
 		$(GO) run ./internal/tools/testsum -show '^TestLibraryIsRuntimeFree$$'
-	@GO="$(GO)" scripts/debug.sh
+	@GO="$(GO)" scripts/locks.sh
 	@GO="$(GO)" scripts/race.sh
 	@GO="$(GO)" scripts/nested.sh
 

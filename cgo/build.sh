@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds libvcmalloc.so and libvcmalloc.a into the folder named by $1 (default: build, at the root). VCM_TAGS are
-# tags of the Go build: vcmdebug checks the order of locks (internal/sys/rank.go).
+# tags of the Go build: vcmlocks checks the order of locks (internal/sys/rank.go).
 #
 #   go build -buildmode=c-archive -> go.o -> link (drops the runtime's start-up, names entries) -> core.o
 #   core.o -> frames -> frames.S, the call-frame information of the Go code; both -> framed.o

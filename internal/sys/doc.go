@@ -4,5 +4,5 @@
 // Everything here runs without the Go runtime (docs/design.md, "The runtime-free core"): no function
 // allocates, blocks in the Go scheduler, or touches g. Errors are plain errno values; zero means success.
 //
-// Lock order: rank.go states it for all tiers; a build with the tag vcmdebug checks it.
+// Lock order: rank.go states it for all tiers; a build with the tag vcmlocks checks it.
 package sys

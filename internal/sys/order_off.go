@@ -1,8 +1,8 @@
-//go:build !vcmdebug
+//go:build !vcmlocks
 
 package sys
 
-// What a build with the tag vcmdebug checks: see order_on.go.
+// What a build with the tag vcmlocks checks: see order_on.go.
 
 func taking(*mutex, rank) {}
 func took(*mutex, rank)   {}
@@ -14,9 +14,9 @@ func calling(string)      {}
 func BeginHandler() {}
 func EndHandler()   {}
 
-// HoldsNone checks in a debug build that the caller holds no lock of the core.
+// HoldsNone checks, in a build with the tag vcmlocks, that the caller holds no lock of the core.
 func HoldsNone() {}
 
-// ForgetLocks tells a debug build that a fork's child holds no locks; inside says that the fork came from a signal
+// ForgetLocks tells a build with that tag that a fork's child holds no locks; inside says that the fork came from a signal
 // handler that had interrupted its thread in the core, so that it may.
 func ForgetLocks(inside bool) {}

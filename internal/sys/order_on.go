@@ -1,4 +1,4 @@
-//go:build vcmdebug
+//go:build vcmlocks
 
 package sys
 
@@ -66,7 +66,7 @@ func claim(k uintptr) *row {
 			return h
 		}
 	}
-	complain(nil, "the debug build has no room for one more thread that holds a lock", "", 0)
+	complain(nil, "there is no room for one more thread that holds a lock", "", 0)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-//go:build vcmdebug
+//go:build vcmlocks
 
 #include "textflag.h"
 

@@ -1,4 +1,4 @@
-//go:build vcmdebug
+//go:build vcmlocks
 
 package sys
 
@@ -23,7 +23,7 @@ var (
 	testPage            PageLock
 )
 
-// misuses are what a debug build ends a process for, with what its line says.
+// misuses are what a build with the tag vcmlocks ends a process for, with what its line says.
 var misuses = map[string]struct {
 	do   func()
 	says string
@@ -68,7 +68,7 @@ func init() {
 }
 
 // Each misuse of the locks ends the process with one line that says what was done and what was held.
-func TestDebugBuildCatchesMisuseOfLocks(t *testing.T) {
+func TestLockBuildCatchesMisuseOfLocks(t *testing.T) {
 	for name, x := range misuses {
 		t.Run(name, func(t *testing.T) {
 			text, status := runChild(t, "order: "+name)
@@ -80,7 +80,7 @@ func TestDebugBuildCatchesMisuseOfLocks(t *testing.T) {
 }
 
 // What the order allows passes, in the deepest nests there are, and leaves no trace.
-func TestDebugBuildAllowsTheOrder(t *testing.T) {
+func TestLockBuildAllowsTheOrder(t *testing.T) {
 	for range 3 {
 		testVCPU.Lock()
 		testSpan.Lock()
@@ -107,7 +107,7 @@ func TestDebugBuildAllowsTheOrder(t *testing.T) {
 }
 
 // A thread that waits and one that holds are told apart, on as many threads as use the locks at once.
-func TestDebugBuildTellsThreadsApart(t *testing.T) {
+func TestLockBuildTellsThreadsApart(t *testing.T) {
 	const threads, rounds = 16, 2000
 	total := 0
 	wait := pinned(t, threads, func(i int) {

@@ -13,7 +13,7 @@ package sys
 //	GrowLock    the window's and the tables' growth       VCPU, Domain, Pool, Span    yes
 //	PageLock    a page heap                               as GrowLock, and that       no
 //
-// No thread holds two locks of one type. A build with the tag vcmdebug checks all this whenever a lock is taken and
+// No thread holds two locks of one type. A build with the tag vcmlocks checks all this whenever a lock is taken and
 // whenever memory is mapped, unmapped, protected or advised, and ends the process with one line where it does
 // not hold (order_on.go). Other builds do nothing of the kind: the functions are empty and inlined.
 type (
