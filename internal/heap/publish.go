@@ -20,12 +20,17 @@ const blockBytes = (unsafe.Sizeof(block.Block{}) + 4095) &^ 4095
 // publisher keeps the statistics block in a file of its own, so that other processes can read it.
 type publisher struct {
 	table vm.Table
-	dir   uintptr // NUL-terminated; 0: nothing is published
-	open  bool    // the file is there and mapped
+	open  bool // the file is there and mapped
+	// The folder, NUL-terminated. A copy: programs that set their title (setproctitle: redis, nginx, PostgreSQL) write
+	// over the environment.
+	dir [maxDir]byte
 }
 
-// init chooses an address for the block and makes the file. A directory that can't be written costs a line,
-// and nothing is published.
+// maxDir leaves room in a path of 512 bytes for the file's name: "/vcmalloc.", 20 digits and NUL.
+const maxDir = 480
+
+// publishTo chooses an address for the block and makes the file. A directory that can't be written, or whose name is too
+// long, costs a line, and nothing is published.
 func (h *Heap) publishTo(dir uintptr) bool {
 	if dir == 0 {
 		return true
@@ -33,16 +38,27 @@ func (h *Heap) publishTo(dir uintptr) bool {
 	if !h.pages().NewEmptyTable(&h.published.table, blockBytes) {
 		return false
 	}
-	h.published.dir = dir
-	h.openBlock()
+	for i := range h.published.dir {
+		h.published.dir[i] = sys.Byte(dir + uintptr(i))
+		if h.published.dir[i] == 0 {
+			h.openBlock()
+			return true
+		}
+	}
+	unpublished(dir, sys.ENAMETOOLONG)
 	return true
 }
 
-// blockPath writes the path of this process's file to buf; false if it does not fit.
-func (h *Heap) blockPath(buf *[512]byte) bool {
+func unpublished(name uintptr, e sys.Errno) {
+	var l sys.Line
+	l.Str("vcmalloc: VCMALLOC_STATS_DIR: can't make ").CStr(name, 200).Str(" (error ").Dec(uintptr(e)).
+		Str("): no statistics are published; name a directory this process may write").Flush()
+}
+
+// blockPath writes the path of this process's file to buf.
+func (h *Heap) blockPath(buf *[512]byte) {
 	t := sys.NewText(uintptr(unsafe.Pointer(buf)), uintptr(len(buf)))
-	t.CStr(h.published.dir, len(buf)).Str("/vcmalloc.").Dec(uint64(sys.Getpid()), 0).Str("\x00")
-	return t.Len() < uintptr(len(buf))
+	t.CStr(uintptr(unsafe.Pointer(&h.published.dir)), maxDir).Str("/vcmalloc.").Dec(uint64(sys.Getpid()), 0).Str("\x00")
 }
 
 // openBlock makes this process's file and maps it in the place of whatever was mapped for the block: in a
@@ -50,9 +66,7 @@ func (h *Heap) blockPath(buf *[512]byte) bool {
 func (h *Heap) openBlock() {
 	h.published.open = false
 	var path [512]byte
-	if !h.blockPath(&path) {
-		return
-	}
+	h.blockPath(&path)
 	name := uintptr(unsafe.Pointer(&path))
 	sys.Unlink(name) // a dead process had the same id
 	fd, e := sys.Create(name)
@@ -66,9 +80,7 @@ func (h *Heap) openBlock() {
 	}
 	if e != 0 {
 		sys.Unlink(name)
-		var l sys.Line
-		l.Str("vcmalloc: VCMALLOC_STATS_DIR: can't make ").CStr(name, 200).Str(" (error ").Dec(uintptr(e)).
-			Str("): no statistics are published; name a directory this process may write").Flush()
+		unpublished(name, e)
 		return
 	}
 	b := h.block()
@@ -85,8 +97,9 @@ func (h *Heap) block() *block.Block { return (*block.Block)(sys.At(h.published.t
 // nobody else wants it any more.
 func (h *Heap) Unpublish() {
 	h.Publish(sys.Now())
-	var path [512]byte
-	if h.published.open && h.blockPath(&path) {
+	if h.published.open {
+		var path [512]byte
+		h.blockPath(&path)
 		sys.Unlink(uintptr(unsafe.Pointer(&path)))
 	}
 }

@@ -1,6 +1,7 @@
 package heap
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -149,6 +150,16 @@ func TestTrimReturnsAllThatIsFree(t *testing.T) {
 	h.ForkParent()
 }
 
+func TestAFolderWithTooLongANameIsRefusedInOneLine(t *testing.T) {
+	dir := append(bytes.Repeat([]byte("/long"), 100), 0)
+	text := stderrOf(t, func() {
+		h := newHeap(t, Options{Config: config.Config{StatsDir: uintptr(unsafe.Pointer(&dir[0]))}})
+		require.False(t, h.published.open)
+		require.NotZero(t, h.Malloc(100))
+	})
+	require.Regexp(t, `^vcmalloc: VCMALLOC_STATS_DIR: can't make /long.*\(error 36\).*\n$`, text)
+}
+
 func TestPublishingDoesNotWaitForAForkThatWaitsForIt(t *testing.T) {
 	dir := append([]byte(t.TempDir()), 0)
 	h := newHeap(t, Options{Config: config.Config{StatsDir: uintptr(unsafe.Pointer(&dir[0]))}})
@@ -162,11 +173,12 @@ func TestPublishingDoesNotWaitForAForkThatWaitsForIt(t *testing.T) {
 	require.NotZero(t, h.block().Total.Mapped)
 	require.EqualValues(t, 1, h.block().Total.UsedObjects)
 	require.Zero(t, h.block().Sequence%2)
-	name := fmt.Sprintf("%s/vcmalloc.%d", dir[:len(dir)-1], os.Getpid())
+	name := fmt.Sprintf("%s/vcmalloc.%d", dir[:len(dir)-1], os.Getpid()) // before dir is overwritten
 	file, err := os.Stat(name)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), file.Mode())
 	h.Malloc(100)
+	copy(dir, "/nowhere") // as a program that sets its title writes over its environment
 	h.Unpublish()
 	require.NoFileExists(t, name)
 	require.EqualValues(t, 2, h.block().Total.UsedObjects, "who has the file open sees the end")
