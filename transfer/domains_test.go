@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -281,7 +280,6 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 	divide(t, k, text)
 	k.CPU = 0
 	const c, threads = 5, 64
-	const inHand, inCache = 0x1111, 0x2222
 	var set unix.CPUSet
 	require.NoError(t, unix.SchedGetaffinity(0, &set))
 	var wg sync.WaitGroup
@@ -294,39 +292,18 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 			}
 			var mine []uintptr
 			for i := range long(400) {
-				var buf [centralfreelist.MaxBatch]uintptr
 				if (i+g)%2 == 0 {
-					n := k.Remove(c, buf[:], 32)
-					for _, p := range buf[:n] {
-						if w := (*uint64)(unsafe.Add(nil, p)); *w == inHand {
-							t.Errorf("%#x is in two hands", p)
-						} else {
-							*w = inHand
-						}
-					}
-					mine = append(mine, buf[:n]...)
+					mine = append(mine, grab(t, k, c, 32)...)
 					continue
 				}
-				n := copy(buf[:], mine)
-				mine = mine[n:]
-				for _, p := range buf[:n] {
-					*(*uint64)(unsafe.Add(nil, p)) = inCache
-				}
-				if bad := k.Insert(c, buf[:n]); bad != 0 {
-					t.Errorf("%#x refused", bad)
-				}
+				mine = drop(t, k, c, mine)
 				if g == 0 && i%16 == 0 {
 					k.Plunder()
 					k.Rebalance()
 				}
 			}
 			for len(mine) > 0 {
-				n := min(len(mine), centralfreelist.MaxBatch)
-				for _, p := range mine[:n] {
-					*(*uint64)(unsafe.Add(nil, p)) = inCache
-				}
-				k.Insert(c, mine[:n])
-				mine = mine[n:]
+				mine = drop(t, k, c, mine)
 			}
 		})
 	}

@@ -39,6 +39,36 @@ func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 	}
 }
 
+// What an object's first word says of where it is.
+const inHand, inCache = 0x1111, 0x2222
+
+// grab takes up to n objects of class c in hand, where none of them may have been.
+func grab(t *testing.T, k *Tier, c units.ClassID, n int) []uintptr {
+	var buf [centralfreelist.MaxBatch]uintptr
+	got := append([]uintptr(nil), buf[:k.Remove(c, buf[:], n)]...)
+	for _, p := range got {
+		if atomic.SwapUint64(sys.Word(p), inHand) == inHand {
+			t.Errorf("%#x is in two hands", p)
+		}
+	}
+	return got
+}
+
+// drop gives up to a batch of objects back, and returns the others.
+func drop(t *testing.T, k *Tier, c units.ClassID, objects []uintptr) []uintptr {
+	var buf [centralfreelist.MaxBatch]uintptr
+	n := copy(buf[:], objects)
+	for _, p := range buf[:n] {
+		if atomic.SwapUint64(sys.Word(p), inCache) != inHand {
+			t.Errorf("%#x was in nobody's hand", p)
+		}
+	}
+	if bad := k.Insert(c, buf[:n]); bad != 0 {
+		t.Errorf("%#x refused", bad)
+	}
+	return objects[n:]
+}
+
 // Producers free what they never allocate, consumers the other way round, while a background thread plunders
 // and rebalances. Each object's first word says who has it.
 func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
@@ -47,8 +77,11 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	classes := []units.ClassID{1, 10, 39, 75, 87}
-	const inHand, inCache = 0x1111, 0x2222
-	pipe := make(chan []uintptr, 64) // from consumers to producers
+	type batch struct {
+		c       units.ClassID
+		objects []uintptr
+	}
+	pipe := make(chan batch, 64) // from consumers to producers
 	var done atomic.Bool
 	var wg, background sync.WaitGroup
 	for g := range 2 {
@@ -58,14 +91,7 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(g)))
 			for range long(8000) {
 				c := classes[r.IntN(len(classes))]
-				var buf [centralfreelist.MaxBatch]uintptr
-				n := k.Remove(c, buf[:], 1+r.IntN(int(sizeclass.Batch(c))))
-				for _, p := range buf[:n] {
-					if atomic.SwapUint64(sys.Word(p), inHand) == inHand {
-						t.Errorf("%#x is in two hands", p)
-					}
-				}
-				pipe <- append([]uintptr{uintptr(c)}, buf[:n]...)
+				pipe <- batch{c, grab(t, k, c, 1+r.IntN(int(sizeclass.Batch(c))))}
 			}
 		})
 	}
@@ -74,15 +100,8 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 		producers.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			for batch := range pipe {
-				for _, p := range batch[1:] {
-					if atomic.SwapUint64(sys.Word(p), inCache) != inHand {
-						t.Errorf("%#x was in nobody's hand", p)
-					}
-				}
-				if bad := k.Insert(units.ClassID(batch[0]), batch[1:]); bad != 0 {
-					t.Errorf("%#x refused", bad)
-				}
+			for b := range pipe {
+				drop(t, k, b.c, b.objects)
 			}
 		})
 	}
