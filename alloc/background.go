@@ -40,11 +40,21 @@ func tend() {
 		if ticks++; ticks%stashTicks == 0 {
 			trimStashes()
 		}
-		procPin() // a core lock may be held on the way
-		core.Background(sys.Now())
-		procUnpin()
+		now := sys.Now()
+		for n := uint32(0); backgroundStep(now, n); n++ {
+		}
 		limitStashes(core.Short())
 	}
 	dropStashes(true) // nobody would look after them
 	background.running.Store(false)
+}
+
+// backgroundStep is core.BackgroundStep. It is pinned, since locks of the core may be held on the way, for one step at a
+// time: a tick as a whole may take milliseconds, in which the collector could not stop the world, nor
+// another goroutine have the P.
+func backgroundStep(now int64, n uint32) (more bool) {
+	procPin()
+	more = core.BackgroundStep(now, n)
+	procUnpin()
+	return more
 }

@@ -41,7 +41,8 @@
 // some microseconds; nothing that takes longer (clearing, copying, more than a GiB of returns to the system) is.
 //
 // A goroutine of the package's does the heap's background work once a second: returning memory, moving budget
-// between Ps, draining caches of Ps that are gone. It starts with the first call that a P's cache can't serve and
+// between Ps, draining caches of Ps that are gone. It is pinned for one step of that at a time, some ten microseconds;
+// up to some hundred where the step is system calls. It starts with the first call that a P's cache can't serve and
 // ends after two minutes without one.
 //
 // # The race detector

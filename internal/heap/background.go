@@ -21,12 +21,28 @@ const (
 
 // ticker remembers when work was last done.
 type ticker struct {
-	busy  uint32
-	calls uint32
-	last  int64 // nanoseconds of the monotonic clock
-	nanos int64 // length of a tick
-	ticks uint64
+	busy    uint32
+	calls   uint32
+	last    int64 // nanoseconds of the monotonic clock
+	nanos   int64 // length of a tick
+	ticks   uint64
+	urgency pageheap.Urgency // of this one
 }
+
+// The steps of the background work, in order. Each takes some microseconds to some tens of them, system calls and
+// objects that go down the tiers apart.
+const (
+	stepPlunder = iota
+	stepSnapshot
+	stepRebalance
+	stepDrainIdle
+	stepBalance
+	stepUrgency
+	stepRelease
+	stepCollapse
+	stepPublish
+	steps
+)
 
 // Background does what is due at time now (nanoseconds, monotonic): looking at the machine's topology, rebalancing
 // and plundering the transfer caches, draining idle vCPUs, balancing their budgets, returning memory to the system.
@@ -37,11 +53,35 @@ func (h *Heap) Background(now int64) (visit bool) {
 		return false
 	}
 	if g := h.enter(); g >= 0 {
-		visit = h.due(now) && h.Front.Visits()
+		if h.due(now) {
+			for s := uint32(0); s < steps; s++ {
+				h.step(s, now)
+			}
+			visit = h.Front.Visits()
+		}
 		h.leave(g)
 	}
 	atomic.StoreUint32(&h.tick.busy, 0)
 	return visit
+}
+
+// BackgroundStep is Background in pieces, for callers who must not be kept long: call it with 0, 1, 2 and so on and the
+// same time as long as it says that there is more to do.
+func (h *Heap) BackgroundStep(now int64, n uint32) (more bool) {
+	if !atomic.CompareAndSwapUint32(&h.tick.busy, 0, 1) {
+		return false
+	}
+	if g := h.enter(); g >= 0 {
+		if n == 0 {
+			more = h.due(now)
+		} else {
+			h.step(n-1, now)
+			more = n < steps
+		}
+		h.leave(g)
+	}
+	atomic.StoreUint32(&h.tick.busy, 0)
+	return more
 }
 
 // Visit is a step of a round of visits: percpu.Cache.NextVisit. A fork ends the round.
@@ -55,35 +95,54 @@ func (h *Heap) Visit(v units.VCPU, reached bool) units.VCPU {
 	return v
 }
 
+// due reports whether a tick has passed, and begins the next. After a pause the work is done once, not once for each
+// missed tick.
 func (h *Heap) due(now int64) bool {
 	t := &h.tick
 	if now-t.last < t.nanos {
 		return false
 	}
-	// After a pause the work is done once, not once for each missed tick.
 	t.last = now
 	t.ticks++
 	if !h.divided { // not at the start: small programs end before they miss often enough to come here
 		h.divide(0)
 	}
-	h.Front.Transfer.Plunder()
-	h.Front.Transfer.Central.Snapshot()
-	if t.ticks%rebalanceTicks == 0 {
-		h.Front.Transfer.Rebalance()
-	}
-	if t.ticks%balanceTicks == 0 {
-		h.Front.DrainIdle()
-		h.Front.Balance()
-	}
-	u := h.urgency()
-	if u != pageheap.Calm || !h.retain {
-		h.pages().Background(now/t.nanos*1e9, u)
-	}
-	if u == pageheap.Calm && !h.uncollapsed {
-		h.pages().Collapse(now / t.nanos * 1e9)
-	}
-	h.publish(now)
 	return true
+}
+
+// step does a step of the work of a tick. Preconditions: the caller is inside, and the only one at it.
+func (h *Heap) step(n uint32, now int64) {
+	t := &h.tick
+	switch n {
+	case stepPlunder:
+		h.Front.Transfer.Plunder()
+	case stepSnapshot:
+		h.Front.Transfer.Central.Snapshot()
+	case stepRebalance:
+		if t.ticks%rebalanceTicks == 0 {
+			h.Front.Transfer.Rebalance()
+		}
+	case stepDrainIdle:
+		if t.ticks%balanceTicks == 0 {
+			h.Front.DrainIdle()
+		}
+	case stepBalance:
+		if t.ticks%balanceTicks == 0 {
+			h.Front.Balance()
+		}
+	case stepUrgency:
+		t.urgency = h.urgency()
+	case stepRelease:
+		if t.urgency != pageheap.Calm || !h.retain {
+			h.pages().Background(now/t.nanos*1e9, t.urgency)
+		}
+	case stepCollapse:
+		if t.urgency == pageheap.Calm && !h.uncollapsed {
+			h.pages().Collapse(now / t.nanos * 1e9)
+		}
+	case stepPublish:
+		h.publish(now)
+	}
 }
 
 // Publish writes the statistics block at once, whatever is due.
