@@ -6,7 +6,8 @@
 //
 //   - filler: hugepages that spans share. It takes requests below a hugepage and the tails of larger ones.
 //     It fills the hugepage whose longest free run is the shortest that fits, among those the one with most
-//     allocations, so that the others can empty.
+//     allocations, so that the others can empty. Spans of few objects and of many have sets of hugepages, which
+//     are strict once the filler holds 128 MiB; below, a span goes to the other set before one is opened for it.
 //   - regions: runs of hugepages in which large spans lie one behind another, for requests that would waste
 //     much of their last hugepage. There are none until 64 MiB of such tails lie unused.
 //   - cache: whole free hugepages, backed by memory or not, as two bitmaps. A request of a hugepage or more

@@ -3,8 +3,9 @@ package pageheap
 import "github.com/vcmalloc/vcmalloc/internal/units"
 
 // Sets of hugepages in the filler (paper section 5.4.4): spans of few objects die early, those of many live
-// long. Kept apart, the hugepages of the first set empty, those of the second stay full. Callers who know better
-// say so by a Hint; what they call cold has a set, and small pages, of its own (paper section 5.5).
+// long. Kept apart, the hugepages of the first set empty, those of the second stay full; from apartFrom hugepages on this
+// is strict. Callers who know better say so by a Hint; what they call cold has a set, and small pages, of its own (paper
+// section 5.5).
 const (
 	setShort = iota // spans of at most fewObjects objects, large spans, tails of large spans
 	setLong
