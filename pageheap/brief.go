@@ -24,9 +24,9 @@ const (
 	briefLeast = 32
 	// briefMost bounds what one look gives back, 8 MiB: some milliseconds of a caller's time where memory is dear.
 	briefMost = 8 << 20
-	// briefBelow is how large a heap may be, in hugepages: above 256 MiB a second more or less is nothing, and there is a
-	// background thread.
-	briefBelow = 128
+	// briefBelow is how large a heap may be, in hugepages: 64 MiB, where the background thread starts. A service of 82 MiB
+	// whose load swings lost 3.6 % of its throughput, ten times what its faults explain.
+	briefBelow = 32
 
 	// briefShare is the part of the processor time that it may cost, and briefSaved what may be saved up, in nanoseconds;
 	// a program begins with briefFirst.
@@ -73,7 +73,7 @@ func (h *Heap) briefly() {
 // Untidy reports whether Tidy is worth a call. It needs no lock.
 func (h *Heap) Untidy() bool { return atomic.LoadUint32(&h.brief.due) != 0 }
 
-// Tidy gives back what has not been wanted for 20 ms, in heaps below 256 MiB, for a hundredth of the processor time at
+// Tidy gives back what has not been wanted for 20 ms, in heaps of up to 64 MiB, for a hundredth of the processor time at
 // most, and returns how many bytes. now is a clock, cpu the processor time used so far, both in nanoseconds. Call it
 // while Untidy; others at it meanwhile make it return at once.
 func (h *Heap) Tidy(now, cpu int64) (done units.Bytes) {
