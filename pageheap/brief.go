@@ -18,8 +18,12 @@ const (
 	// an image server's buffers go back between two pictures; longer, and half of its gain is lost.
 	briefSlots = 3
 	briefNanos = 5e6
-	// briefCalls is how many allocations and frees pass between looks at the clock, which cost 100 ns and more.
+	// briefCalls is how many allocations and frees pass between looks at the clocks, two system calls of 100 ns and more.
+	// Looks that follow each other within briefSoon become rarer, up to one in briefRare calls: malloc and free of 1 MiB in
+	// a loop took twice as long otherwise.
 	briefCalls = 16
+	briefRare  = 512
+	briefSoon  = 200e3
 	// briefLeast is what is worth a look, in pages: 256 KiB.
 	briefLeast = 32
 	// briefMost bounds what one look gives back, 8 MiB: some milliseconds of a caller's time where memory is dear.
@@ -46,10 +50,11 @@ const (
 
 // brief is demand at the short scale, and the account of what giving back costs. Guarded by Heap.mu, but for due and busy.
 type brief struct {
-	pages, huge [briefSlots + 1]uint32 // greatest values in use, of the filler's pages and of hugepages; [0] is the current slot's
-	began       int64                  // when that slot did
-	calls       uint32
-	due, busy   uint32 // atomic
+	pages, huge  [briefSlots + 1]uint32 // greatest values in use, of the filler's pages and of hugepages; [0] is the current slot's
+	began        int64                  // when that slot did
+	calls, every uint32                 // since the last look; how many until the next
+	looked       int64                  // when that was
+	due, busy    uint32                 // atomic
 
 	balance            int64  // nanoseconds that may be spent
 	cpu                int64  // processor time at the last look
@@ -58,14 +63,15 @@ type brief struct {
 	seenPages, seenAll uint64 // of filler.refilled and cache.refilled at the last look
 }
 
-func (b *brief) init() { b.balance = briefFirst }
+func (b *brief) init() { b.balance, b.every = briefFirst, briefCalls }
 
 // briefly takes down what is in use, after a change. Caller holds mu.
 func (h *Heap) briefly() {
 	b := &h.brief
 	b.pages[0] = max(b.pages[0], h.filler.inUse())
 	b.huge[0] = max(b.huge[0], h.hugeInUse())
-	if b.calls++; b.calls%briefCalls == 0 && h.freePages() >= briefLeast {
+	if b.calls++; b.calls >= b.every && h.freePages() >= briefLeast {
+		b.calls = 0
 		atomic.StoreUint32(&h.root().brief.due, 1)
 	}
 }
@@ -124,6 +130,7 @@ func (h *Heap) tidy(now, cpu int64) (done units.Bytes) {
 func (h *Heap) unwantedBriefly(now, cpu int64) (whole, pages, end uint32) {
 	h.mu.Lock()
 	b := &h.brief
+	b.pace(now)
 	if now-b.began >= briefNanos {
 		b.settle(h, cpu)
 		if b.balance > 0 && uint32(h.hugeGrown) <= briefBelow {
@@ -143,6 +150,16 @@ func (h *Heap) unwantedBriefly(now, cpu int64) (whole, pages, end uint32) {
 	}
 	h.mu.Unlock()
 	return whole, pages, intact
+}
+
+// pace says when to look again after a look.
+func (b *brief) pace(now int64) {
+	if now-b.looked < briefSoon {
+		b.every = min(2*b.every, briefRare)
+	} else {
+		b.every = briefCalls
+	}
+	b.looked = now
 }
 
 // settle charges what was wanted again since the last look. Had it not been given back, it would not have been faulted in,

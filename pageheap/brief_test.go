@@ -135,3 +135,27 @@ func TestUntouchedSmallPagesAreTheLastChoice(t *testing.T) {
 	h.Free(b)
 	checkHeap(t, h)
 }
+
+func TestLooksInQuickSuccessionBecomeRarerUntilOneIsLate(t *testing.T) {
+	var b brief
+	b.init()
+	now := int64(1e9)
+	b.pace(now)
+	if b.every != briefCalls {
+		t.Fatal(b.every)
+	}
+	for range 20 {
+		now += briefSoon / 2
+		b.pace(now)
+		if b.every > briefRare {
+			t.Fatal(b.every)
+		}
+	}
+	if b.every != briefRare {
+		t.Fatal(b.every)
+	}
+	b.pace(now + briefSoon)
+	if b.every != briefCalls {
+		t.Fatal(b.every)
+	}
+}
