@@ -272,6 +272,10 @@ func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
 // 64 threads on one class, bound to the machine's CPUs, each a domain of its own.
 func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 	coreThreads(t)
+	const c, threads = 5, 64
+	// A thread that waits for a lock of the core keeps its P, and a lock's holder that Go stops in favour of another needs one
+	// to go on: with 8 for 64 threads all of them may be with waiters.
+	runtime.GOMAXPROCS(threads + 8)
 	k := newTier(t)
 	text := "0"
 	if runtime.NumCPU() > 1 {
@@ -279,7 +283,6 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 	}
 	divide(t, k, text)
 	k.CPU = 0
-	const c, threads = 5, 64
 	var set unix.CPUSet
 	require.NoError(t, unix.SchedGetaffinity(0, &set))
 	var wg sync.WaitGroup
