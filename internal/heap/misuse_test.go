@@ -70,6 +70,9 @@ func TestMisuseIsReportedInOneLineAndLeavesTheHeapIntact(t *testing.T) {
 	h.Free(gone, CallFree)
 	twice := h.Malloc(200)
 	h.Free(twice, CallFree)
+	written := h.Malloc(200)
+	h.Free(written, CallFree)
+	sys.Store64(written, 5) // by the program: the mark of a freed object is gone
 	held := h.Usable(keep) + h.Usable(big)
 	side := h.NestedMalloc(100, 16)
 	sideGone := h.NestedMalloc(100, 16)
@@ -81,6 +84,7 @@ func TestMisuseIsReportedInOneLineAndLeavesTheHeapIntact(t *testing.T) {
 		want string
 	}{
 		{twice, "double free: the object of 208 bytes there is free already"},
+		{written, "double free: the object of 208 bytes there is free already"},
 		{keep + 16, fmt.Sprintf("interior pointer: 16 bytes into the object of 112 bytes at %#x;", keep)},
 		{keep + 1, fmt.Sprintf("interior pointer: 1 bytes into the object of 112 bytes at %#x;", keep)},
 		{big + 4096, fmt.Sprintf("interior pointer: 4096 bytes into the object of 5242880 bytes at %#x;", big)},

@@ -1,6 +1,7 @@
 package heap
 
 import (
+	"github.com/vcmalloc/vcmalloc/internal/config"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -96,10 +97,11 @@ func (h *Heap) mark(p uintptr)          { sys.Store64(p, h.marker) }
 func unmark(p uintptr)                  { sys.Store64(p, 0) }
 func (h *Heap) isMarked(p uintptr) bool { return sys.Load32(p+4) == uint32(h.marker) }
 
-// examine is find, for a pointer about to be freed or resized: a small object that is free already is found out.
+// examine is find, for a pointer about to be freed or resized: a small object that is free already is found out. Where
+// VCMALLOC_CHECK asks for all that can be found, also one whose mark was written over.
 func (h *Heap) examine(p uintptr, o *object) {
 	h.find(p, o)
-	if o.kind == small && h.isMarked(p) && h.isFree(o, p) {
+	if o.kind == small && (h.checking != config.CheckDefault || h.isMarked(p)) && h.isFree(o, p) {
 		o.kind = freed
 	}
 }
