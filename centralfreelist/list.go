@@ -37,7 +37,7 @@ type list struct {
 type Tier struct {
 	lists   lists
 	others  vm.Table     // pools but the first
-	hinted  uint64       // bit i: pool i, one for hinted objects, exists; atomic
+	laid    uint64       // bit i: the lists of pool i are mapped; atomic
 	opening sys.PoolLock // held while a pool is made
 	shelves vm.Table     // of the domains
 	domains uint32       // that have shelves; 0: there are none. Atomic

@@ -59,6 +59,7 @@ func (m *model) addNodes(n uint32) {
 	m.t.Helper()
 	for i := m.tier.Pages.Nodes(); i < n; i++ {
 		require.True(m.t, m.tier.AddNode(i))
+		require.True(m.t, m.tier.AddNode(i), "again, as when the page heap was refused meanwhile")
 		got, ok := m.tier.Pages.AddNode(500 + i)
 		require.True(m.t, ok && got == i)
 	}

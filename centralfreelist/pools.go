@@ -31,7 +31,8 @@ func PoolOf(node uint32, hint pageheap.Hint) uint32 { return node + pageheap.Max
 func nodeOf(pool uint32) uint32        { return pool % pageheap.MaxNodes }
 func hintOf(pool uint32) pageheap.Hint { return pageheap.Hint(pool / pageheap.MaxNodes) }
 
-// AddNode makes the pool of page heap i, which is to be made next. It reports false when the system has no memory.
+// AddNode makes the pool of page heap i, which is to be made next, unless it did so before and the page heap was
+// refused. It reports false when the system has no memory.
 func (t *Tier) AddNode(i uint32) bool {
 	t.opening.Lock()
 	ok := t.mapPool(i)
@@ -46,9 +47,6 @@ func (t *Tier) OpenHinted(pool uint32) bool {
 	}
 	t.opening.Lock()
 	ok := t.open(pool) || t.mapPool(pool)
-	if ok {
-		atomic.StoreUint64(&t.hinted, t.hinted|1<<pool)
-	}
 	t.opening.Unlock()
 	return ok
 }
@@ -58,11 +56,16 @@ func (t *Tier) open(pool uint32) bool {
 	if pool < pageheap.MaxNodes {
 		return pool < t.Pages.Nodes()
 	}
-	return atomic.LoadUint64(&t.hinted)>>pool&1 != 0
+	return t.mapped(pool)
 }
 
-// mapPool maps the lists of a pool but 0. Preconditions: opening is held.
+func (t *Tier) mapped(pool uint32) bool { return atomic.LoadUint64(&t.laid)>>pool&1 != 0 }
+
+// mapPool maps the lists of a pool but 0, once. Preconditions: opening is held.
 func (t *Tier) mapPool(pool uint32) bool {
+	if t.mapped(pool) {
+		return true
+	}
 	if t.others.Base() == 0 {
 		var table vm.Table
 		if !t.Pages.NewEmptyTable(&table, (pools-1)*poolStride) {
@@ -70,10 +73,14 @@ func (t *Tier) mapPool(pool uint32) bool {
 		}
 		t.others = table
 	}
-	return t.Pages.MapMetadata(t.others.Base()+uintptr(pool-1)*poolStride, poolStride)
+	ok := t.Pages.MapMetadata(t.others.Base()+uintptr(pool-1)*poolStride, poolStride)
+	if ok {
+		atomic.StoreUint64(&t.laid, t.laid|1<<pool)
+	}
+	return ok
 }
 
-const _ = uint(64 - pools) // Tier.hinted has a bit for each
+const _ = uint(64 - pools) // Tier.laid has a bit for each
 
 // on is the lists of a pool. Preconditions: it exists.
 func (t *Tier) on(pool uint32) *lists {

@@ -27,7 +27,8 @@ func (h *Heap) NewMappedTable(t *vm.Table, n units.Bytes) bool {
 	return ok
 }
 
-// MapMetadata maps n bytes at address a, which lies in a table's range, if they are not mapped yet.
+// MapMetadata maps n bytes at address a, which lies in a table's range. It reports false when the system refuses, and
+// when something is mapped there: the caller remembers what he has.
 func (h *Heap) MapMetadata(a, n units.Bytes) bool {
 	h.growMu.Lock()
 	ok := h.space.MapTablePart(a, n)

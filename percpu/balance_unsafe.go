@@ -76,7 +76,7 @@ func (k *Cache) cut(in *info, c units.ClassID, n int64, objects bool) int64 {
 	want := uint32((n + size - 1) / size)
 	unused := s.unused(c)
 	if objects && want > unused {
-		k.spill(s, c, want-unused)
+		k.spill(in, c, want-unused)
 		unused = s.unused(c)
 	}
 	want = min(want, unused)

@@ -73,7 +73,8 @@
 // Each vCPU has a budget in bytes (Limit). Classes take capacity from it as they miss (policy.go) and, once
 // it is spent, from classes of the same vCPU that miss much less often for the bytes they have. Only misses are
 // counted. Every five seconds Balance moves budget between vCPUs (shuffle.go has the two policies), and DrainIdle takes
-// back what nobody has used for half a minute: objects go to the transfer cache, a whole vCPU's slab to the system.
+// back what nobody has used for half a minute: objects go to the transfer cache of the domain that the vCPU last missed
+// in (follow.go), a whole vCPU's slab to the system.
 //
 // Invariants: available + sum of class size x capacity = capacity of the vCPU; the sum of the capacities of all
 // vCPUs the process has run on = their number x Limit; begin <= index <= end; capacity never exceeds the

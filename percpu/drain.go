@@ -18,20 +18,22 @@ const idleLooks = 6
 func (k *Cache) discard(in *info, c units.ClassID) {
 	s := slab(in.slab)
 	bytes := int64(s.capacity(c)) * int64(sizeclass.Size(c))
-	k.spill(s, c, ^uint32(0))
+	k.spill(in, c, ^uint32(0))
 	s.setEnd(c, s.begin(c))
 	k.giveBack(in, bytes)
 }
 
-// spill moves up to n objects of class c from slab s to the transfer cache. Preconditions: the caller owns the slab.
-func (k *Cache) spill(s slab, c units.ClassID, n uint32) {
+// spill moves up to n objects of class c from the slab of a vCPU to the transfer cache of the domain that this last
+// missed in: the caller may run anywhere. Preconditions: the caller owns the slab.
+func (k *Cache) spill(in *info, c units.ClassID, n uint32) {
+	s := slab(in.slab)
 	var buf [centralfreelist.MaxBatch]uintptr
 	for n > 0 {
 		got := s.pop(c, buf[:], int(min(n, centralfreelist.MaxBatch)))
 		if got == 0 {
 			return
 		}
-		k.Transfer.Insert(c, buf[:got])
+		k.Transfer.InsertFrom(in.domain, c, buf[:got])
 		n -= uint32(got)
 	}
 }

@@ -53,7 +53,7 @@ func (m *churn) remove(c units.ClassID) []uintptr {
 	return m.out[c][len(m.out[c])-n:]
 }
 
-// insert gives up to a batch back, the first of those out.
+// insert gives up to a batch back, the first of those out, sometimes in the name of another domain.
 func (m *churn) insert(c units.ClassID) {
 	m.t.Helper()
 	var buf [centralfreelist.MaxBatch]uintptr
@@ -65,7 +65,11 @@ func (m *churn) insert(c units.ClassID) {
 		delete(m.live, p)
 	}
 	first := buf[0] // a tier of several nodes changes the order
-	require.Zero(m.t, m.k.Insert(c, buf[:n]))
+	from := uint32(none)
+	if all := m.k.Domains(); all > 1 && m.r.IntN(4) == 0 {
+		from = uint32(1 + m.r.IntN(all))
+	}
+	require.Zero(m.t, m.k.InsertFrom(from, c, buf[:n]))
 	if n > 0 && !m.k.Holds(c, first) {
 		id := m.k.Central.Pages.SpanAt(first)
 		require.True(m.t, id == 0 || m.k.Central.IsFree(c, id, first), "a span that emptied, or the object in it")

@@ -19,7 +19,8 @@
 //	per-CPU caches -> shard of the CPU's domain -> shared caches -> central free list
 //
 // A virtual CPU's number says nothing about where its thread runs, so the shard is chosen by the number of
-// the physical CPU, on this path only: a per-CPU cache has missed by then. Until Divide has found two domains,
+// the physical CPU, on this path only: a per-CPU cache has missed by then. What a background thread takes from another
+// vCPU's cache goes to the shard of the domain that this last missed in (InsertFrom). Until Divide has found two domains,
 // and while only one of them is in use, there are no shards: that is one predictable branch. A shard is mapped
 // when its domain is first used beside another, plundered every second, and emptied when the domain has done
 // nothing for some visits. With Legacy set there are the shared caches only.

@@ -54,6 +54,7 @@ type domains struct {
 	lone   uint32 // the one domain that is in use and so needs no shard; none: several are, or none yet. Atomic
 	state  [MaxDomains]uint32
 	opened uint32
+	kernel [MaxDomains]uint16 // the kernel's number of the NUMA node that a domain belongs to
 	stride uintptr
 	table  vm.Table
 	tags   vm.Table
@@ -81,6 +82,11 @@ func (t *Tier) divideDomains() {
 	if !pages.NewMappedTable(&d.tags, uintptr(sharedSizes().total())) ||
 		!t.Legacy && (!pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) || !t.Central.Divide(uint32(n))) {
 		return
+	}
+	for cpu := int32(0); cpu < int32(t.Topology.Limit()); cpu++ {
+		if t.Topology.Known(cpu) {
+			d.kernel[t.domainOf(cpu)-1] = uint16(t.Topology.Node(cpu))
+		}
 	}
 	atomic.StoreUintptr(&t.shared.tags, d.tags.Base())
 	atomic.StoreUint32(&d.n, uint32(min(n, MaxDomains)))
@@ -118,6 +124,14 @@ func (t *Tier) shardFor(d uint32) *shard {
 		return nil
 	}
 	return t.enter(d)
+}
+
+// openShard is the shard of domain d if it is open: what serves the domain, without a note that it is in use.
+func (t *Tier) openShard(d uint32) *shard {
+	if t.Legacy || atomic.LoadUint32(&t.domains.state[(d-1)%MaxDomains]) != open {
+		return nil
+	}
+	return t.shard(d - 1)
 }
 
 // enter takes note that domain d is in use. Who finds another thread at it uses the shared caches.

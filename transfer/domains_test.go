@@ -376,6 +376,39 @@ func TestCapacityOfAShardReturnsWhenNobodyComes(t *testing.T) {
 	check(t, k, &held)
 }
 
+// A background thread gives back what other domains' vCPUs held. That opens no shard again, and they find it all.
+func TestWhatIsGivenBackInADomainsNameIsItsOwn(t *testing.T) {
+	k := newTier(t)
+	divide(t, k, four)
+	const c = 10
+	useBoth(t, k, c)
+	a, b := fetch(t, k, c, 32), fetch(t, k, c, 32)
+	simcpu.Set(7)
+	before := stats(k, c)
+	require.Zero(t, k.InsertFrom(2, c, append([]uintptr(nil), a...)))
+	require.EqualValues(t, 32, k.shard(1).caches[c].used)
+	require.Equal(t, 2, opened(k), "the caller's own domain does not count as in use")
+	require.Equal(t, a, removeOn(t, k, 3, c, 32))
+
+	var held [sizeclass.NumClasses]int
+	held[c] = 2*64 + 2*32 // useBoth's, a, b
+	for range 2 * idleVisits {
+		held[c] += len(removeOn(t, k, 2, c, 1))
+		k.Plunder()
+	}
+	require.Zero(t, opened(k))
+	k.Drain()
+	require.Zero(t, k.InsertFrom(2, c, append([]uintptr(nil), a...)))
+	require.Zero(t, k.InsertFrom(1, c, append([]uintptr(nil), b...)))
+	require.Zero(t, opened(k), "domains that were left")
+	require.EqualValues(t, 64, k.shared.caches[c].used)
+	require.Equal(t, stats(k, c).Crossed, before.Crossed)
+	require.ElementsMatch(t, b, removeOn(t, k, 0, c, 32))
+	require.ElementsMatch(t, a, removeOn(t, k, 2, c, 32))
+	require.Equal(t, stats(k, c).Crossed, before.Crossed)
+	check(t, k, &held)
+}
+
 // What two domains free lies mixed up in the shared caches and in spans: each gets its own back.
 func TestWhatOverflowsAShardComesBackToItsDomain(t *testing.T) {
 	for _, drained := range []bool{false, true} {

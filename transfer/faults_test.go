@@ -6,11 +6,72 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/vcmalloc/vcmalloc/centralfreelist"
 	"github.com/vcmalloc/vcmalloc/internal/faults"
 	"github.com/vcmalloc/vcmalloc/internal/simcpu"
 	"github.com/vcmalloc/vcmalloc/internal/units"
+	"github.com/vcmalloc/vcmalloc/internal/vm"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
+
+// The system refuses part of what a node needs, and later no more: the home heap serves that node, and the next one gets
+// its own, of which some may have been mapped for the first.
+func TestANodeIsMadeAfterAnotherWasRefused(t *testing.T) {
+	for i, name := range []string{"the central lists", "the shared caches", "the page heap", "the page heap, not what all share"} {
+		t.Run(name, func(t *testing.T) {
+			k := newTier(t)
+			divide(t, k, nodesOf(4))
+			const c = 10
+			removeOn(t, k, 0, c, 8)
+			pages := &k.Central.Pages
+			mark := func() uintptr { // no table made before lies at it or beyond
+				var table vm.Table
+				require.True(t, pages.NewEmptyTable(&table, 1))
+				return table.Base()
+			}
+			lists := mark()
+			require.True(t, k.Central.OpenHinted(centralfreelist.PoolOf(0, 1))) // so that the table of lists is there
+			heaps := mark()
+			var at pageheap.Addresses
+			pages.Addresses(&at)
+			begin := []uintptr{lists, k.nodes.table.Base(), heaps, heaps}[i]
+			// Tables are aligned to 2 MiB: first mark's, then that of the heaps, then that of who owns a hugepage.
+			end := []uintptr{heaps, begin + (pageheap.MaxNodes-1)*k.nodes.stride, at.Base, heaps + 4<<20}[i]
+			installed := false
+			faults.OnDoomedThread(func() {
+				if err := faults.Of(unix.SYS_MMAP, unix.ENOMEM).In(begin, end-begin).Install(); err != nil {
+					t.Logf("no system call filter: %v", err)
+					return
+				}
+				installed = true
+				for _, cpu := range []int32{2, 4} { // both try with the same part mapped
+					for _, p := range removeOn(t, k, cpu, c, 8) {
+						require.Zero(t, pages.NodeAt(p))
+					}
+				}
+			})
+			if !installed {
+				t.Skip()
+			}
+			require.EqualValues(t, 1, k.Nodes())
+			require.EqualValues(t, 1, pages.Nodes())
+			objects := removeOn(t, k, 6, c, 8)
+			require.EqualValues(t, 2, k.Nodes())
+			require.EqualValues(t, 2, pages.Nodes())
+			for _, p := range objects {
+				require.EqualValues(t, 1, pages.NodeAt(p))
+			}
+			insertOn(t, k, 0, c, objects)
+			checkNodes(t, k)
+			var st NodeStats
+			k.NodeStats(1, &st)
+			require.EqualValues(t, 103, st.Kernel)
+			for _, p := range removeOn(t, k, 3, c, 8) {
+				require.Zero(t, pages.NodeAt(p), "who was refused stays with the home heap")
+			}
+		})
+	}
+}
 
 // The system refuses the memory of shards, of nodes' caches, or any at all, before the first use or later. Domains
 // and nodes are served by the shared caches then, objects are conserved, and what is freed serves again.

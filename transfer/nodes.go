@@ -18,6 +18,7 @@ const maxKernelNodes = 1 << 10
 type nodes struct {
 	n      uint32 // of the machine, 0 until Divide has found more than one; atomic
 	opened uint32 // that have something of their own; from 2 on objects are told apart by node; atomic
+	laid   uint32 // how many slots of table are mapped: as many as opened where the page heap was refused then
 	stride uintptr
 	table  vm.Table                   // their shared caches, but the first one's
 	heap   [maxKernelNodes]uint32     // by the kernel's number: number of the node's heap, plus one; 0: not seen yet; atomic
@@ -59,9 +60,12 @@ func (t *Tier) Node() uint32 {
 	return t.nodeOf(t.cpu())
 }
 
-func (t *Tier) nodeOf(cpu int32) uint32 {
+func (t *Tier) nodeOf(cpu int32) uint32 { return t.heapOf(uint32(t.Topology.Node(cpu))) }
+
+// heapOf is Node for the node that the kernel gives this number.
+func (t *Tier) heapOf(kernel uint32) uint32 {
 	k := &t.nodes
-	kernel := uint32(t.Topology.Node(cpu)) % maxKernelNodes
+	kernel %= maxKernelNodes
 	i := atomic.LoadUint32(&k.heap[kernel])
 	if i == 0 {
 		i = t.openNode(kernel)
@@ -104,7 +108,8 @@ func (t *Tier) openNode(kernel uint32) uint32 {
 }
 
 // addNode makes the caches, lists and page heap of a node, and returns its number. Where there is no memory for them
-// the home heap serves it, and nodes beyond the most share those of the others. Preconditions: the lock is held.
+// the home heap serves it; the next node then gets what was mapped already. Nodes beyond the most share those of the
+// others. Preconditions: the lock is held.
 func (t *Tier) addNode(kernel uint32) uint32 {
 	k := &t.nodes
 	i := k.opened
@@ -113,8 +118,14 @@ func (t *Tier) addNode(kernel uint32) uint32 {
 	}
 	if i > 0 {
 		at := k.table.Base() + uintptr(i-1)*k.stride
-		if !t.Central.AddNode(i) || !t.Central.Pages.MapMetadata(at, k.stride) {
+		if !t.Central.AddNode(i) {
 			return 0
+		}
+		if k.laid < i {
+			if !t.Central.Pages.MapMetadata(at, k.stride) {
+				return 0
+			}
+			k.laid = i
 		}
 		if _, ok := t.Central.Pages.AddNode(kernel); !ok {
 			return 0
@@ -151,18 +162,16 @@ func (t *Tier) sharedOf(i uint32) *group {
 func (t *Tier) sharedGroups() uint32 { return max(atomic.LoadUint32(&t.nodes.opened), 1) }
 
 // insertApart is Insert where several nodes are in use: each object goes to its own node's caches. The domain's
-// take those of its node.
-func (t *Tier) insertApart(at place, c units.ClassID, objects []uintptr) (bad uintptr) {
+// shard s, if not nil, takes those of its node.
+func (t *Tier) insertApart(at place, s *shard, c units.ClassID, objects []uintptr) (bad uintptr) {
 	for len(objects) > 0 {
 		node, n := t.Central.Split(objects)
 		part := objects[:n]
 		objects = objects[n:]
 		if node != at.node-1 {
 			atomic.AddUint64(&t.nodes.counts[node].home, uint64(n))
-		} else if at.domain != none {
-			if s := t.shardFor(at.domain); s != nil {
-				part = part[s.put(c, part, at.domain, &t.budget):]
-			}
+		} else if s != nil {
+			part = part[s.put(c, part, at.domain, &t.budget):]
 		}
 		if len(part) > 0 {
 			if b := t.insertOf(node, c, part, at.domain); bad == 0 {

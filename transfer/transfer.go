@@ -69,19 +69,38 @@ func (t *Tier) cpu() int32 {
 // Preconditions: len(objects) <= centralfreelist.MaxBatch.
 func (t *Tier) Insert(c units.ClassID, objects []uintptr) (bad uintptr) {
 	at := t.place()
-	if at.node != 0 {
-		return t.insertApart(at, c, objects)
+	var s *shard
+	if at.domain != none {
+		s = t.shardFor(at.domain)
 	}
-	d := at.domain
-	if d != none {
-		if s := t.shardFor(d); s != nil {
-			objects = objects[s.put(c, objects, d, &t.budget):]
-			if len(objects) == 0 {
-				return 0
-			}
+	return t.insert(at, s, c, objects)
+}
+
+// InsertFrom is Insert of objects that were freed in domain d, wherever the caller runs: a background thread that gives
+// back what a vCPU held. d is as Here tells; 0: it is the caller's. Domains that the process has left stay left.
+func (t *Tier) InsertFrom(d uint32, c units.ClassID, objects []uintptr) (bad uintptr) {
+	if d == none {
+		return t.Insert(c, objects)
+	}
+	at := place{domain: d}
+	if atomic.LoadUint32(&t.nodes.n) != 0 {
+		at.node = t.heapOf(uint32(t.domains.kernel[(d-1)%MaxDomains]))
+	}
+	return t.insert(at, t.openShard(d), c, objects)
+}
+
+// insert is Insert at a place, whose domain has shard s, if not nil.
+func (t *Tier) insert(at place, s *shard, c units.ClassID, objects []uintptr) (bad uintptr) {
+	if at.node != 0 {
+		return t.insertApart(at, s, c, objects)
+	}
+	if s != nil {
+		objects = objects[s.put(c, objects, at.domain, &t.budget):]
+		if len(objects) == 0 {
+			return 0
 		}
 	}
-	return t.insertOf(0, c, objects, d)
+	return t.insertOf(0, c, objects, at.domain)
 }
 
 // insertShared passes objects that domain from freed to the shared caches of their nodes.
