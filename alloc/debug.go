@@ -70,9 +70,10 @@ var debug struct {
 	mu         sync.Mutex
 	options    DebugOptions
 	objects    map[uintptr]*debugObject
-	quarantine []*debugObject // oldest first
-	held       int            // bytes in it
-	guards     []guarded      // chunks of freed arenas
+	quarantine []*debugObject      // oldest first
+	held       int                 // bytes in it
+	guards     []guarded           // chunks of freed arenas, oldest first
+	chunks     map[uintptr]guarded // of arenas that are not freed, by address
 }
 
 // EnableDebug turns debug mode on: every object is poisoned when it is freed and kept back for a while, has a red
@@ -89,13 +90,18 @@ func EnableDebug(o DebugOptions) error {
 	debug.mu.Lock()
 	debug.options = o
 	if debug.objects == nil {
-		debug.objects = map[uintptr]*debugObject{}
+		makeDebugMaps()
 	}
 	debug.mu.Unlock()
 	hooks.Or(hookDebug)
 	closeMalloc()
 	door.grown.Store(0)
 	return nil
+}
+
+func makeDebugMaps() {
+	debug.objects = map[uintptr]*debugObject{}
+	debug.chunks = map[uintptr]guarded{}
 }
 
 // DebugEnabled reports whether debug mode is on.
@@ -261,9 +267,16 @@ func eachDebugObject(f func(*debugObject)) {
 	}
 }
 
-// Describe says what debug mode knows of the memory at p: which object it lies in, live or freed, with the stacks.
-// It helps with the address of a fault in a freed arena. Empty if nothing is known.
+// Describe says what debug mode knows of the memory at p: which object or arena's chunk it lies in, live or freed, with
+// the stacks. Empty if nothing is known. CatchFaults asks it by itself.
 func Describe(p uintptr) string {
+	if r, ok := describe(p); ok {
+		return r.String()
+	}
+	return ""
+}
+
+func describe(p uintptr) (Report, bool) {
 	debug.mu.Lock()
 	defer debug.mu.Unlock()
 	for _, o := range debug.objects {
@@ -272,16 +285,22 @@ func Describe(p uintptr) string {
 			if o.freed != nil {
 				state = "freed"
 			}
-			return o.report(state, fmt.Sprintf("the address lies %d bytes into it", p-o.at)).String()
+			r := o.report(state, fmt.Sprintf("the address lies %d bytes into it", p-o.at))
+			r.Now = nil
+			return r, true
 		}
 	}
 	for i := range debug.guards {
-		if g := &debug.guards[i]; p >= g.c.at && p < g.c.end {
-			return Report{Kind: "freed arena", Detail: "the address lies in a chunk of it", Address: g.c.at, Size: g.c.end - g.c.at,
-				Allocated: g.allocated, Freed: g.freed, Now: nil}.String()
+		if g := &debug.guards[i]; g.holds(p) {
+			return g.describe(p), true
 		}
 	}
-	return ""
+	for _, g := range debug.chunks {
+		if g.holds(p) {
+			return g.describe(p), true
+		}
+	}
+	return Report{}, false
 }
 
 func (o *debugObject) report(kind, detail string) Report {

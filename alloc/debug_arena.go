@@ -15,10 +15,24 @@ type arenaDebug struct {
 	cleanup   runtime.Cleanup
 }
 
-// guarded is a chunk of a freed arena that nobody may touch for a while.
+// guarded is a chunk with a guard page behind it; once its arena is freed nobody may touch either for a while.
 type guarded struct {
-	c                chunk
+	at, end, guard   uintptr // guard is where the guard page ends
 	allocated, freed Stack
+}
+
+func (g *guarded) holds(p uintptr) bool { return p >= g.at && p < g.guard }
+
+// describe is what there is to say of address p, which lies in g.
+func (g *guarded) describe(p uintptr) Report {
+	r := Report{Kind: "arena", Address: g.at, Size: g.end - g.at, Allocated: g.allocated, Freed: g.freed}
+	if g.freed != nil {
+		r.Kind = "freed arena"
+	}
+	if r.Detail = "the address lies in a chunk of it"; p >= g.end {
+		r.Detail = fmt.Sprintf("the address lies %d bytes behind a chunk of it, in the guard page", p-g.end)
+	}
+	return r
 }
 
 // debugArena watches a if debug mode is on: an arena that the collector finds unreachable and that was not freed
@@ -49,6 +63,9 @@ func (d *arenaDebug) chunk(n uintptr, future Hint) (chunk, error) {
 		freePlain(sys.At(p))
 		return chunk{}, fmt.Errorf("vcmalloc: no guard page: errno %d", e)
 	}
+	debug.mu.Lock()
+	debug.chunks[p] = guarded{at: p, end: p + n, guard: p + total, allocated: d.allocated}
+	debug.mu.Unlock()
 	c := chunk{p, p + n, p + n}
 	if zeroed {
 		c.zeroed = p
@@ -63,24 +80,28 @@ func (d *arenaDebug) release(c chunk) {
 		return
 	}
 	sys.Mprotect(c.at, c.end-c.at, sys.ProtNone)
+	freed := callers()
 	debug.mu.Lock()
-	debug.guards = append(debug.guards, guarded{c, d.allocated, callers()})
+	g := debug.chunks[c.at]
+	delete(debug.chunks, c.at)
+	g.freed = freed
+	debug.guards = append(debug.guards, g)
 	held := uintptr(0)
 	for _, g := range debug.guards {
-		held += g.c.end - g.c.at
+		held += g.end - g.at
 	}
 	var leave []guarded
 	for held > uintptr(debug.options.Quarantine) {
 		g := debug.guards[0]
 		debug.guards = debug.guards[1:]
-		held -= g.c.end - g.c.at
+		held -= g.end - g.at
 		leave = append(leave, g)
 	}
 	debug.mu.Unlock()
 	for _, g := range leave {
-		total := UsableSize(sys.At(g.c.at))
-		sys.Mprotect(g.c.at, total, sys.ProtRead|sys.ProtWrite)
-		freePlain(sys.At(g.c.at))
+		total := UsableSize(sys.At(g.at))
+		sys.Mprotect(g.at, total, sys.ProtRead|sys.ProtWrite)
+		freePlain(sys.At(g.at))
 	}
 }
 

@@ -24,7 +24,7 @@ func inProcess(t *testing.T, name string, env ...string) string {
 	cmd := exec.Command(exe, "-test.run=^"+name+"$", "-test.v")
 	cmd.Env = append(os.Environ(), append(env, "VCMTEST_CASE="+name)...)
 	out, err := cmd.CombinedOutput()
-	if err != nil && !strings.Contains(string(out), "SIGABRT") {
+	if err != nil && !strings.Contains(string(out), "SIGABRT") && !strings.Contains(string(out), "SIGSEGV") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	return string(out)
@@ -37,13 +37,18 @@ func onlyThere(t *testing.T) {
 }
 
 func TestDebugMode(t *testing.T) {
-	for _, name := range []string{"TestDebugReports", "TestDebugGoHeap", "TestDebugArenas"} {
+	for _, name := range []string{"TestDebugReports", "TestDebugGoHeap", "TestDebugArenas", "TestDebugFaults", "TestDebugFaultsOfOthers"} {
 		require.Contains(t, inProcess(t, name), "--- PASS: "+name)
 	}
 	out := inProcess(t, "TestDebugAborts")
 	require.Contains(t, out, "vcmalloc: double free: object of 40 bytes at 0x")
 	require.Equal(t, 2, strings.Count(out, "alloc_test.freeTwice\n"), "the stacks of both frees: %s", out)
 	require.Contains(t, out, "SIGABRT")
+	out = inProcess(t, "TestDebugFaultEndsTheProcess")
+	for _, part := range []string{"panic: vcmalloc: use after free: object of 32768 bytes at 0x", "alloc_test.makesArena\n",
+		"alloc_test.freesArena\n", "alloc_test.touches(", "[signal SIGSEGV"} {
+		require.Contains(t, out, part)
+	}
 }
 
 func freeTwice(p unsafe.Pointer) {

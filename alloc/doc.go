@@ -8,7 +8,7 @@
 //   - All at once: Arena and SharedArena, with NewIn, MakeIn, AppendIn, CloneIn, CopyBytes, CopyString.
 //   - Futures: ShortLived, LongLived and Cold keep objects apart by what becomes of them; see Hint.
 //   - Books: Account counts by purpose; ReadStats, SizeClasses, RoundSize; ReleaseOSMemory; SetMemoryLimit, TrackMemoryLimit.
-//   - Bugs: StartSampling and Leaks, EnableDebug, the build tag vcmdebug, ReportLeaks.
+//   - Bugs: StartSampling and Leaks, EnableDebug and CatchFaults, the build tag vcmdebug, ReportLeaks.
 //
 // # Rules for pointers
 //

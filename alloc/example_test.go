@@ -202,3 +202,21 @@ func ExampleHint() {
 	fmt.Println(index[0], len(archive), word, errors.Join(err, err2, err3))
 	// Output: 7 30 arena <nil>
 }
+
+// In debug mode a use of an arena that has been freed ends in a panic with the stacks of its allocation and its free. It has
+// no output here, since debug mode has no way back.
+func ExampleCatchFaults() {
+	if err := alloc.EnableDebug(alloc.DebugOptions{}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer alloc.CatchFaults()() // in each goroutine that uses arenas
+	request := alloc.NewArena(0)
+	word, err := alloc.CopyString(request, "arena")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	request.Free()
+	fmt.Println(word[0]) // panic: vcmalloc: use after free: …
+}
