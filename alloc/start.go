@@ -30,11 +30,12 @@ var ready = sync.OnceValue(func() bool {
 	if !core.Init(&o) {
 		return false
 	}
+	expectPins()
 	background.off = !c.Background
 	switch {
 	case debugByTag:
 		debug.options.Quarantine = defaultQ
-		debug.objects = map[uintptr]*debugObject{}
+		makeDebugMaps()
 		hooks.Or(hookDebug)
 	case c.Check == config.CheckDefault:
 		openDoor()

@@ -28,10 +28,15 @@ var procPinCode = [...]struct{ code, mask byte }{
 	{0xc3, 0xff}, // RET
 }
 
+// procPinIs is what procPin is.
+func procPinIs() *[len(procPinCode)]byte {
+	f := procPin // a function value points to a word that holds the code's address
+	return (*[len(procPinCode)]byte)(**(**unsafe.Pointer)(unsafe.Pointer(&f)))
+}
+
 // walkHolds reports whether the constants are right for the runtime that this program has.
 func walkHolds() bool {
-	f := procPin // a function value points to a word that holds the code's address
-	code := (*[len(procPinCode)]byte)(**(**unsafe.Pointer)(unsafe.Pointer(&f)))
+	code := procPinIs()
 	for i, want := range procPinCode {
 		if code[i]&want.mask != want.code {
 			return false

@@ -32,6 +32,21 @@ var held struct {
 	rows [rows]row
 }
 
+// pins says where the Go runtime keeps what a goroutine's pin is: see ExpectPins. locks is 0 until that is called.
+var pins struct{ m, locks uintptr }
+
+// ExpectPins has every lock from here on checked for its taker being a goroutine pinned to its P. One that is not may
+// be stopped with the lock held, and those who wait for it are pinned: the collector, which stopped the one, waits for
+// them for ever. m is the offset of the thread in the runtime's g, locks that of the count of pins in the
+// thread.
+func ExpectPins(m, locks uintptr) { pins.m, pins.locks = m, locks }
+
+// isPinned reports whether the caller, a goroutine, is pinned, as far as anybody expects that. Where it is not it may be
+// moved to another thread on the way, and that one's pin be found: some are missed then, none is wrongly accused.
+func isPinned(g uintptr) bool {
+	return pins.locks == 0 || Load32(uintptr(Load64(g+pins.m))+pins.locks) != 0
+}
+
 // currentG is the address of the Go runtime's g, or of what stands in for it in the C door.
 func currentG() uintptr
 
@@ -82,6 +97,9 @@ func note(m *mutex, r rank, waits bool) {
 	}
 	lock, k := uintptr(unsafe.Pointer(m)), key()
 	h := find(k)
+	if k&tidKey == 0 && !isPinned(k) {
+		complain(h, "a goroutine that is not pinned takes a lock: ", r.name(), lock)
+	}
 	if h == nil {
 		h = claim(k)
 	}

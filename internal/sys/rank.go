@@ -15,7 +15,8 @@ package sys
 //
 // No thread holds two locks of one type. A build with the tag vcmlocks checks all this whenever a lock is taken and
 // whenever memory is mapped, unmapped, protected or advised, and ends the process with one line where it does
-// not hold (order_on.go). Other builds do nothing of the kind: the functions are empty and inlined.
+// not hold (order_on.go). In a program that uses package alloc it also checks that who takes a lock is pinned (ExpectPins).
+// Other builds do nothing of the kind: the functions are empty and inlined.
 type (
 	VCPULock   struct{ mutex }
 	DomainLock struct{ mutex }
