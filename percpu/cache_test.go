@@ -223,6 +223,22 @@ func TestAFullOrEmptyClassCarriesOnFromTheTransferCache(t *testing.T) {
 	empty(t, k)
 }
 
+// A thread that was put aside may look at a slab which is being laid out anew, where class 0 too may seem to have capacity.
+func TestClassZeroIsNeverStolenFrom(t *testing.T) {
+	k := newCache(t, 1, units.MaxSmall)
+	require.True(t, k.populate(0))
+	in := k.info(0)
+	s := slab(in.slab)
+	begin := s.end(0)
+	s.setEnd(0, begin+8)
+	for range 2 * sizeclass.NumClasses {
+		k.steal(0, in, 5, 1<<20)
+	}
+	require.EqualValues(t, begin+8, s.end(0))
+	s.setEnd(0, begin)
+	empty(t, k)
+}
+
 func TestASpentBudgetMovesToTheClassesThatMiss(t *testing.T) {
 	k := newCache(t, 1, units.MaxSmall)
 	require.True(t, k.populate(0))

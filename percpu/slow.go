@@ -244,7 +244,7 @@ func (k *Cache) steal(v units.VCPU, in *info, taker units.ClassID, n int64) {
 	mine := in.ease(taker, now, s.capacity(taker))
 	evicted := 0
 	for i := 0; i < looks && n > 0; i++ {
-		in.hand = (in.hand + 1) % sizeclass.NumClasses
+		in.hand = in.hand%(sizeclass.NumClasses-1) + 1 // never 0: where s is stale its capacities may be anything
 		c := units.ClassID(in.hand)
 		end, capacity := s.end(c), s.capacity(c)
 		if c == taker || capacity == 0 || !easier(in.ease(c, now, capacity), mine) {
