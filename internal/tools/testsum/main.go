@@ -57,11 +57,29 @@ func main() {
 			r.broken = true
 			fmt.Print(strings.Join(output[key], ""))
 		case "pass", "fail", "skip":
+			if e.Test == "" && e.Action == "fail" {
+				unfinished(output, e.Package)
+			}
 			done(r, &e, output[key], shown)
 			delete(output, key)
 		}
 	}
 	os.Exit(summary(results))
+}
+
+// unfinished prints what the tests wrote that had not ended when their package did: a crash speaks in them.
+func unfinished(output map[string][]string, pkg string) {
+	var keys []string
+	for key := range output {
+		if test, ok := strings.CutPrefix(key, pkg+" "); ok && test != "" {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
+		fmt.Print(strings.Join(output[key], ""))
+		delete(output, key)
+	}
 }
 
 // done counts a finished test, or a finished package (Test is empty).
