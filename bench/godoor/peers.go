@@ -35,6 +35,7 @@ const held = 64
 func peers() []peer {
 	return append([]peer{
 		{name: "vcmalloc", pair: vcmPair, hold: vcmHold, store: func() store { return vcmStore{} }},
+		{name: "vcmalloc arena", note: "alloc.Arena, one for each goroutine, used as ristretto's: reset every MiB", pair: arenaPair, hold: arenaHold},
 		{name: "make", note: "make([]byte, n), the collector frees", pair: makePair, hold: makeHold},
 		{name: "sync.Pool", note: "a pool for each size", pair: poolPair, hold: poolHold},
 		{name: "modernc", note: "modernc.org/memory behind a mutex: it is for one goroutine", pair: moderncPair, hold: moderncHold,
@@ -211,21 +212,50 @@ func holdIn(s store, size, n int) {
 	}
 }
 
-const ristrettoReset = 1 << 20
+// arenaReset is how many bytes an arena hands out before it is reset.
+const arenaReset = 1 << 20
 
-// arenas are kept from one run to the next: making one costs as much as ten thousand allocations.
-var arenas = make(chan *z.Allocator, 64)
+// Arenas are kept from one run to the next: making one costs as much as ten thousand allocations.
+var (
+	arenas    = make(chan *z.Allocator, 64)
+	vcmArenas = make(chan *alloc.Arena, 64)
+)
+
+func arenaPair(size, n int) {
+	var a *alloc.Arena
+	select {
+	case a = <-vcmArenas:
+	default:
+		a = alloc.NewArena(arenaReset * 2)
+	}
+	used := 0
+	for range n {
+		if used += size; used > arenaReset {
+			a.Reset()
+			used = size
+		}
+		p, err := a.Alloc(uintptr(size), 1, false)
+		if err != nil {
+			panic(err)
+		}
+		touch(p)
+	}
+	a.Reset()
+	vcmArenas <- a
+}
+
+func arenaHold(size, n int) { arenaPair(size, n) }
 
 func ristrettoPair(size, n int) {
 	var a *z.Allocator
 	select {
 	case a = <-arenas:
 	default:
-		a = z.NewAllocator(ristrettoReset*2, "bench")
+		a = z.NewAllocator(arenaReset*2, "bench")
 	}
 	used := 0
 	for range n {
-		if used += size; used > ristrettoReset {
+		if used += size; used > arenaReset {
 			a.Reset()
 			used = size
 		}
