@@ -187,6 +187,10 @@ func (a *Arena) Reset() {
 	if a.freed {
 		return
 	}
+	if a.next != 0 && len(a.chunks) == 1 && len(a.subs) == 0 && a.debug == nil {
+		a.next = a.chunks[0].at // an arena for each request of a few KiB: nothing else would change
+		return
+	}
 	used := a.Used()
 	a.put()
 	for _, s := range a.subs {
