@@ -63,6 +63,8 @@ func (l *Launcher) RunInTurns(ctx context.Context, turn time.Duration, commands 
 				if l, err := look(p.PID, c.Tree); err == nil && l.RSS > 0 {
 					l.At = time.Duration(out[i].Ran(0, math.MaxInt64))
 					looks[i] = append(looks[i], l)
+				} else {
+					ended = p.within(time.Second) // it ended as the turn did: what is stopped has memory
 				}
 			}
 			if ended || ctx.Err() != nil { // then they are killed
