@@ -77,8 +77,11 @@ func (k *Cache) serve(v units.VCPU, reached bool) {
 	}
 	owed := move{v, in.visit.to, in.visit.bytes}
 	in.mu.Unlock()
-	if wants&wantDrain != 0 || wants&wantIdle != 0 && in.still() {
-		k.Drain(v)
+	if wants&wantIdle != 0 && !in.still() {
+		wants &^= wantIdle
+	}
+	if why := wants & (wantDrain | wantIdle); why != 0 {
+		k.drain(v, why)
 		return
 	}
 	if wants&wantSqueeze != 0 {
