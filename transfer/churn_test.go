@@ -76,6 +76,24 @@ func (m *churn) insert(c units.ClassID) {
 	}
 }
 
+// step does an operation at random, on class c if it is of one: of 100, the first so many take objects, those up to 94 give
+// some back.
+func (m *churn) step(c units.ClassID, takes int) {
+	m.t.Helper()
+	switch op := m.r.IntN(100); {
+	case op < takes && m.mayRemove(c):
+		m.remove(c)
+	case op < 94:
+		m.insert(c)
+	case op < 97:
+		m.k.Plunder()
+	case op < 99:
+		m.k.Rebalance()
+	default:
+		m.k.Drain()
+	}
+}
+
 // held is how many objects of each class are out.
 func held(out *[sizeclass.NumClasses][]uintptr) *[sizeclass.NumClasses]int {
 	var n [sizeclass.NumClasses]int

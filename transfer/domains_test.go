@@ -212,18 +212,7 @@ func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 				}
 			}
 			simcpu.Set(int32(m.r.IntN(1 + i/1000%8)))
-			switch op := m.r.IntN(100); {
-			case op < 48 && m.mayRemove(c):
-				m.remove(c)
-			case op < 94:
-				m.insert(c)
-			case op < 97:
-				k.Plunder()
-			case op < 99:
-				k.Rebalance()
-			default:
-				k.Drain()
-			}
+			m.step(c, 48)
 			if i%100 == 0 {
 				check(t, k, held(&m.out))
 				st := stats(k, c)

@@ -103,20 +103,8 @@ func TestRefusalsOfTheSystemAreSurvived(t *testing.T) {
 				m := newChurn(t, k, newRand(t))
 				m.mayFail = true
 				step := func(i int) {
-					c := m.class()
 					simcpu.Set(int32(m.r.IntN(8)))
-					switch op := m.r.IntN(100); {
-					case op < 60 && m.mayRemove(c):
-						m.remove(c)
-					case op < 94:
-						m.insert(c)
-					case op < 97:
-						k.Plunder()
-					case op < 99:
-						k.Rebalance()
-					default:
-						k.Drain()
-					}
+					m.step(m.class(), 60)
 					if i%200 == 0 {
 						check(t, k, held(&m.out))
 						checkNodes(t, k)

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vcmalloc/vcmalloc/internal/faults"
-	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
 // During a fork allocations come from the side region; the system refuses the memory for it. Requests fail, nothing
@@ -15,15 +14,7 @@ import (
 func TestAForkWithoutMemoryForTheSideRegionFailsCleanly(t *testing.T) {
 	faults.OnDoomedThread(func() {
 		h := newHeap(t, Options{})
-		var old []object2
-		held := units.Bytes(0)
-		for i, size := range sizesOfInterest() {
-			p := h.Malloc(size)
-			fill(p, size, uint64(i))
-			held += h.Usable(p)
-			old = append(old, object2{p: p, size: size, key: uint64(i)})
-		}
-		check(t, h, held)
+		old, held := oneOfEach(t, h)
 		if err := faults.Of(unix.SYS_MMAP, unix.ENOMEM).Install(); err != nil {
 			t.Skipf("no system call filter: %v", err)
 		}

@@ -24,17 +24,22 @@ func counters(h *Heap) (s Stats, k [sizeclass.NumClasses]ClassStats) {
 	return s, k
 }
 
-func TestDuringAForkTheHeapRestsAndThreadsGoOn(t *testing.T) {
-	h := newHeap(t, Options{})
-	var old []object2
-	held := units.Bytes(0)
+// oneOfEach allocates and fills an object of each size of interest; held is what they hold, in bytes.
+func oneOfEach(t *testing.T, h *Heap) (objects []object2, held units.Bytes) {
+	t.Helper()
 	for i, size := range sizesOfInterest() {
 		p := h.Malloc(size)
 		fill(p, size, uint64(i))
 		held += h.Usable(p)
-		old = append(old, object2{p: p, size: size, key: uint64(i)})
+		objects = append(objects, object2{p: p, size: size, key: uint64(i)})
 	}
 	check(t, h, held)
+	return objects, held
+}
+
+func TestDuringAForkTheHeapRestsAndThreadsGoOn(t *testing.T) {
+	h := newHeap(t, Options{})
+	old, _ := oneOfEach(t, h)
 	h.ForkBegin(0)
 	before, classes := counters(h)
 	var during []object2

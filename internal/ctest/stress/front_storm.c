@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <time.h>
 #include "../../../include/vcmalloc.h"
+#include "books.h"
 #include "watchdog.h"
 enum { THREADS = 64, HELD = 1024, BOXES = 512 };
 typedef struct {
@@ -113,30 +114,16 @@ static void *disturb(void *unused) {
   }
   return unused;
 }
+static unsigned long long sum, drains_all, steals_all, resizes_all;
+static void add(const struct vcpu_row *r) {
+  sum += r->capacity, drains_all += r->drains, steals_all += r->steals, resizes_all += r->resizes;
+  CHECKF(r->used + r->available <= r->capacity, "vCPU %llu holds %llu bytes, has %llu left of %llu", r->v, r->used, r->available,
+         r->capacity);
+}
 // books reads the report's rows of vCPUs. Where all is asked for, all that the title says must have happened: with
 // fences, and in time enough for it.
 static void books(int all) {
-  char path[] = "/tmp/front_storm.XXXXXX";
-  int fd = mkstemp(path), err = dup(2);
-  CHECK(fd >= 0 && err >= 0 && dup2(fd, 2) == 2);
-  malloc_stats();
-  CHECK(dup2(err, 2) == 2 && lseek(fd, 0, SEEK_SET) == 0);
-  close(err);
-  FILE *f = fdopen(fd, "r");
-  char line[512];
-  int rows = 0, in_table = 0;
-  unsigned long long sum = 0, drains_all = 0, steals_all = 0, resizes_all = 0;
-  while (fgets(line, sizeof line, f) != NULL) {
-    unsigned long long v, used, capacity, available, slab, under, over, drains, steals, resizes;
-    if (strncmp(line, " vCPU", 5) == 0) in_table = 1;
-    if (in_table && sscanf(line, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu", &v, &used, &capacity, &available, &slab,
-                           &under, &over, &drains, &steals, &resizes) == 10) {
-      rows++, sum += capacity, drains_all += drains, steals_all += steals, resizes_all += resizes;
-      CHECKF(used + available <= capacity, "vCPU %llu holds %llu bytes, has %llu left of %llu", v, used, available, capacity);
-    }
-  }
-  fclose(f);
-  unlink(path);
+  int rows = each_vcpu(add);
   CHECKF(rows > 0 && sum == (unsigned long long)rows * (3 << 19), "%d budgets have %llu bytes", rows, sum);
   CHECKF(!all || (drains_all > 0 && steals_all > 0 && resizes_all > 0), "%llu drains, %llu steals, %llu resizes", drains_all,
          steals_all, resizes_all);
