@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sys"
@@ -119,8 +120,17 @@ func TestTableRefusesCleanlyWhenItCantGrow(t *testing.T) {
 		}
 	}
 	m.check()
-	m.mu.Lock() // waits for ever if it is still held
-	m.mu.Unlock()
+	given := make(chan struct{})
+	go func() {
+		m.mu.Lock()
+		m.mu.Unlock()
+		close(given)
+	}()
+	select {
+	case <-given:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the space's lock is still held")
+	}
 	m.table.Delete(m.take(5))
 	m.new() // reuse needs no memory
 	m.check()
