@@ -227,7 +227,10 @@ static void *background(void *unused)
 		break;
 	case NOT_ABORTED:
 		use_locks();
-	default:
+		break;
+	case UNPROVEN:
+	case ABORTED:
+		break;
 	}
 	for (;;) {
 		nanosleep(&second, NULL);
