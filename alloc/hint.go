@@ -15,8 +15,8 @@ import (
 // stays does not hold them back, and what is rarely touched takes no huge pages from what is. An object with a hint is
 // freed, resized (Append, Grow and Realloc keep the hint) and counted like any other.
 //
-// It passes the P's cache by: an allocation and a free together cost some 200 ns, 400 where a span comes and goes with
-// the object, instead of 6 to 15. Hints are for what is kept for long, or for bulk. They change nothing else, and nothing at all in
+// It passes the P's cache by: an allocation and a free together cost 100 ns and more, 300 where a span comes and goes
+// with the object, instead of 6 to 15. Hints are for what is kept for long, or for bulk. They change nothing else, and nothing at all in
 // debug mode and for what sampling picked.
 //
 // A Hint is a Region: NewIn[T](Cold), MakeIn[T](LongLived, 0, n), CopyBytes(Cold, b). What these return is freed one by
