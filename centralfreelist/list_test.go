@@ -3,7 +3,6 @@ package centralfreelist
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,18 +11,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
-
-// long multiplies the work when VCMTEST_LONG=1.
-func long(n int) int {
-	if os.Getenv("VCMTEST_LONG") == "1" {
-		return n * 20
-	}
-	return n
-}
 
 func TestListsDoNotShareCacheLines(t *testing.T) {
 	require.Zero(t, unsafe.Sizeof(list{})%128, "a pair of lines is what the processor prefetches")
@@ -31,14 +23,14 @@ func TestListsDoNotShareCacheLines(t *testing.T) {
 
 func TestRandomInsertAndRemoveKeepTheInvariants(t *testing.T) {
 	for i := range 6 {
-		r := newRand(t)
+		r := coretest.Rand(t)
 		m := newModel(t, i%2 == 1)
 		m.hints = uint32(i%3) * 3 / 2
 		m.addNodes(1 + uint32(i/2%2)*3)
 		if i > 2 {
 			require.True(t, m.tier.Divide(3))
 		}
-		for i := range long(6000) {
+		for i := range coretest.Long(6000) {
 			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 			if i%3 != 0 { // mostly few classes, so that spans fill and empty
 				c = []units.ClassID{1, 2, 3, 10, 25, 39, 87}[r.IntN(7)]
@@ -192,7 +184,7 @@ func TestBadPointersAreReportedAndLeftAlone(t *testing.T) {
 }
 
 func TestIsFreeKnowsWhatLiesInSpans(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	for _, c := range []units.ClassID{1, 2, 3, 25, 60} {
 		m := newModel(t, false)
 		for len(m.out[c]) < int(sizeclass.Objects(c))*2 {
@@ -250,7 +242,7 @@ func TestConcurrentUseLosesAndDoublesNothing(t *testing.T) {
 }
 
 func useConcurrently(t *testing.T, nodes uint32) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	m := newModel(t, false)
 	m.addNodes(nodes)
 	k := m.tier
@@ -272,7 +264,7 @@ func useConcurrently(t *testing.T, nodes uint32) {
 				}
 				return w
 			}
-			for range long(20000) {
+			for range coretest.Long(20000) {
 				c := classes[r.IntN(len(classes))]
 				var buf [MaxBatch]uintptr
 				if r.IntN(2) == 0 && len(held[c]) < 500 {

@@ -3,8 +3,6 @@ package centralfreelist
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
-	"runtime/debug"
 	"sort"
 	"testing"
 	"unsafe"
@@ -24,22 +22,6 @@ func newTier(t testing.TB, legacy bool) *Tier {
 	require.True(t, k.Pages.Init(pageheap.Options{Seed: rand.Uint64(), LifetimeFiller: true}), "no window")
 	t.Cleanup(k.Pages.Unmap)
 	return k
-}
-
-// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
-// while one of them waits in the kernel for another's lock.
-func coreThreads(t testing.TB) {
-	procs, gc := runtime.GOMAXPROCS(8), debug.SetGCPercent(-1)
-	t.Cleanup(func() {
-		runtime.GOMAXPROCS(procs)
-		debug.SetGCPercent(gc)
-	})
-}
-
-func newRand(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // model drives a tier and knows which objects are out.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/span"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -87,8 +88,8 @@ func TestADomainTakesFromItsOwnSpansFirstAndFromAnyBeforeANewOne(t *testing.T) {
 }
 
 func TestASpanStandsForTheDomainThatGaveMostOfItsObjects(t *testing.T) {
-	r := newRand(t)
-	for range long(1000) {
+	r := coretest.Rand(t)
+	for range coretest.Long(1000) {
 		most := uint8(1 + r.IntN(4))
 		var s span.Span
 		count := 0

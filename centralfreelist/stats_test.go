@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -20,12 +21,12 @@ func TestBandsOfLiveObjects(t *testing.T) {
 
 // What the lists count without looking at spans is what a look at every span at every snapshot finds.
 func TestReturnRatesAreThoseOfAFullCount(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	m := newModel(t, false)
 	classes := []units.ClassID{1, 2, 5, 25, 39, 60}
 	var want [sizeclass.NumClasses]Returns
 	at := map[units.SpanID]uint8{} // the band of each span at the last snapshot
-	for i := range long(4000) {
+	for i := range coretest.Long(4000) {
 		c := classes[r.IntN(len(classes))]
 		before := spansOut(m)
 		if len(m.out[c]) > 1500 || r.IntN(2) == 0 {

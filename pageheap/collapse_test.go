@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/internal/vm"
@@ -212,7 +213,7 @@ func TestPaceKeepsToItsShare(t *testing.T) {
 
 // Spans are written and compared while others collapse, release and look at the statistics.
 func TestConcurrentCollapseAndRelease(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	h := newHeap(t, Options{LifetimeFiller: true})
 	var done atomic.Bool
 	var workers, others sync.WaitGroup

@@ -2,12 +2,11 @@ package pageheap
 
 import (
 	"math/rand/v2"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -430,19 +429,8 @@ func TestRefusedReleaseKeepsTheMemory(t *testing.T) {
 	}
 }
 
-// coreThreads lets goroutines use core locks without pinning. A goroutine that waits for a core lock sleeps
-// in the kernel and keeps its P, so each gets one; and nothing may stop the world, which would wait for it
-// while the lock's owner is stopped.
-func coreThreads(t *testing.T) {
-	procs, gc := runtime.GOMAXPROCS(8), debug.SetGCPercent(-1)
-	t.Cleanup(func() {
-		runtime.GOMAXPROCS(procs)
-		debug.SetGCPercent(gc)
-	})
-}
-
 func TestConcurrentUse(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	h := newHeap(t, Options{LifetimeFiller: true})
 	var wg sync.WaitGroup
 	for g := range 4 {

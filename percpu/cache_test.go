@@ -2,28 +2,19 @@ package percpu
 
 import (
 	"math/rand/v2"
-	"os"
 	"runtime"
-	"runtime/debug"
 	"testing"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 	"github.com/vcmalloc/vcmalloc/transfer"
 )
-
-// long multiplies the work when VCMTEST_LONG=1.
-func long(n int) int {
-	if os.Getenv("VCMTEST_LONG") == "1" {
-		return n * 20
-	}
-	return n
-}
 
 // newCache is a cache whose slabs are guarded by locks: restartable sequences need C's threads, and are put
 // under stress by the C door's tests. With locks any goroutine may act on any vCPU.
@@ -35,22 +26,6 @@ func newCache(t testing.TB, vcpus uintptr, limit units.Bytes) *Cache {
 	t.Cleanup(pages.Unmap)
 	require.True(t, k.Init(Options{VCPUs: vcpus, Limit: limit}))
 	return k
-}
-
-// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
-// while one of them waits in the kernel for another's lock.
-func coreThreads(t testing.TB) {
-	procs, gc := runtime.GOMAXPROCS(8), debug.SetGCPercent(-1)
-	t.Cleanup(func() {
-		runtime.GOMAXPROCS(procs)
-		debug.SetGCPercent(gc)
-	})
-}
-
-func newRand(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // checkVCPU holds the invariants of doc.go for one vCPU, at rest.
@@ -284,7 +259,7 @@ func contents(s slab) (objects [sizeclass.NumClasses][]uintptr, capacities needs
 func TestANewLayoutKeepsObjectsOrderAndCapacity(t *testing.T) {
 	k := newCache(t, 1, 0)
 	require.True(t, k.populate(0))
-	r := newRand(t)
+	r := coretest.Rand(t)
 	in := k.info(0)
 	var held [sizeclass.NumClasses]int
 	var loose [sizeclass.NumClasses][]uintptr

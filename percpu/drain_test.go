@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -137,7 +138,7 @@ func TestHoldsFindsWhatLiesInSlabsAndNothingElse(t *testing.T) {
 // Threads allocate and free on all vCPUs, also on those they do not run on, while others drain and enlarge
 // them. Each object's first word says who has it.
 func TestStormsLoseAndDoubleNothingAndKeepTheBudget(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	const vcpus = 3
 	for _, limit := range []units.Bytes{0, units.MaxSmall} {
 		k := newCache(t, vcpus, limit)
@@ -148,7 +149,7 @@ func TestStormsLoseAndDoubleNothingAndKeepTheBudget(t *testing.T) {
 		t.Logf("seed %d", seed)
 		s := &storm{t: t, k: k}
 		for round := range 4 {
-			s.round(seed, round, long(12000))
+			s.round(seed, round, coretest.Long(12000))
 			for c := range s.count {
 				s.count[c] = 0
 				for g := range s.held {

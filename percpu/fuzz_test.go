@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
@@ -181,11 +182,11 @@ func newModelOf(t testing.TB, like byte) *model {
 }
 
 func TestRandomOperationsKeepTheInvariants(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	var ops [numOps]int
 	for like := range byte(16) {
 		m := newModelOf(t, like)
-		for i := range long(1500) {
+		for i := range coretest.Long(1500) {
 			x := r.Uint32()
 			where := byte(x >> 8)
 			if r.IntN(2) == 0 {

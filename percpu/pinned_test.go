@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -143,7 +144,7 @@ func TestPinnedStormsLoseAndDoubleNothing(t *testing.T) {
 		const goroutines = 8
 		var held [goroutines][sizeclass.NumClasses][]uintptr
 		for g := range goroutines {
-			wg.Go(func() { pinnedWorker(t, k, &held[g], rand.New(rand.NewPCG(seed, uint64(g))), long(40_000)) })
+			wg.Go(func() { pinnedWorker(t, k, &held[g], rand.New(rand.NewPCG(seed, uint64(g))), coretest.Long(40_000)) })
 		}
 		background.Go(func() {
 			r := rand.New(rand.NewPCG(seed, 99))

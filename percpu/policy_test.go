@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -161,7 +162,7 @@ func TestLayoutsFitTheirSlabs(t *testing.T) {
 }
 
 func TestLayoutsHaveWhatEachClassNeeds(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	for range 2000 {
 		var need needs
 		for range r.IntN(20) {

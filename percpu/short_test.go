@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/faults"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -88,13 +89,13 @@ func borrow(t *testing.T, k *Cache, r *rand.Rand, rounds int) (served, refused i
 
 // The tiers below have memory for a few spans only, so that refills bring less than was asked for, or nothing.
 func TestShortMemoryBelowLosesNothing(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := new(Cache)
 	pages := &k.Transfer.Central.Pages
 	require.True(t, pages.Init(pageheap.Options{Seed: rand.Uint64(), MaxBytes: 6 << 20}))
 	t.Cleanup(pages.Unmap)
 	require.True(t, k.Init(Options{VCPUs: 3, Limit: 512 << 10}))
-	served, refused := borrow(t, k, r, long(20))
+	served, refused := borrow(t, k, r, coretest.Long(20))
 	require.Positive(t, refused)
 	require.Greater(t, served, refused)
 }
@@ -120,7 +121,7 @@ func TestRefusedSlabsAreDoneWithout(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			faults.OnDoomedThread(func() {
-				r := newRand(t)
+				r := coretest.Rand(t)
 				k := newCache(t, 3, 512<<10)
 				borrow(t, k, r, x.warmUp)
 				if x.warmUp > 0 {
@@ -131,7 +132,7 @@ func TestRefusedSlabsAreDoneWithout(t *testing.T) {
 				if err := f.Install(); err != nil {
 					t.Skipf("no system call filter: %v", err)
 				}
-				_, refused := borrow(t, k, r, long(2))
+				_, refused := borrow(t, k, r, coretest.Long(2))
 				require.Zero(t, refused, "objects do not need slabs")
 				if x.warmUp == 0 {
 					require.Zero(t, before)

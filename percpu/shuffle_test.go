@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
@@ -76,7 +77,7 @@ func TestDemandIsWhatLastsAndIsStillThere(t *testing.T) {
 }
 
 func TestPlansConserveTheSumAndRespectTheFloor(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	for range 20000 {
 		loads := make([]load, 1+r.IntN(40))
 		sum := int64(0)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/simcpu"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -203,8 +204,8 @@ func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 		k := newTier(t)
 		k.Legacy = legacy
 		divide(t, k, four)
-		m := newChurn(t, k, newRand(t))
-		for i := range long(10000) {
+		m := newChurn(t, k, coretest.Rand(t))
+		for i := range coretest.Long(10000) {
 			c := m.class()
 			if i%1000 == 0 && i > 0 {
 				for range m.r.IntN(2 * idleVisits) {
@@ -226,7 +227,7 @@ func TestRandomOperationsOfManyDomainsConserveObjects(t *testing.T) {
 
 // The page heap refuses at random moments: nothing is lost, and all comes back.
 func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := new(Tier)
 	require.True(t, k.Central.Pages.Init(pageheap.Options{Seed: rand.Uint64(), MaxBytes: 8 << units.HugePageShift}))
 	t.Cleanup(k.Central.Pages.Unmap)
@@ -234,7 +235,7 @@ func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
 	divide(t, k, four)
 	var out [sizeclass.NumClasses][]uintptr
 	refusals := 0
-	for range long(20000) {
+	for range coretest.Long(20000) {
 		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 		simcpu.Set(int32(r.IntN(8)))
 		var buf [centralfreelist.MaxBatch]uintptr
@@ -260,7 +261,7 @@ func TestObjectsAreConservedWhenMemoryRunsOut(t *testing.T) {
 
 // 64 threads on one class, bound to the machine's CPUs, each a domain of its own.
 func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	const c, threads = 5, 64
 	// A thread that waits for a lock of the core keeps its P, and a lock's holder that Go stops in favour of another needs one
 	// to go on: with 8 for 64 threads all of them may be with waiters.
@@ -283,7 +284,7 @@ func TestManyThreadsOnOneClassLoseAndDoubleNothing(t *testing.T) {
 				_ = unix.SchedSetaffinity(0, &one)
 			}
 			var mine []uintptr
-			for i := range long(400) {
+			for i := range coretest.Long(400) {
 				if (i+g)%2 == 0 {
 					mine = append(mine, grab(t, k, c, 32)...)
 					continue
@@ -335,7 +336,7 @@ func TestAShardKeepsOnlyWhatComesAndGoes(t *testing.T) {
 }
 
 func TestCapacityOfAShardReturnsWhenNobodyComes(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := newTier(t)
 	divide(t, k, four)
 	useBoth(t, k, 1)
@@ -451,13 +452,13 @@ func central(k *Tier, c units.ClassID) uint64 {
 }
 
 func TestTakingOnesOwnLeavesTheOthersInOrder(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := newTier(t)
 	k.Legacy = true
 	divide(t, k, four)
 	const c = 10
 	g := &k.shared
-	for range long(500) {
+	for range coretest.Long(500) {
 		type entry struct {
 			p uintptr
 			d uint32

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/faults"
 	"github.com/vcmalloc/vcmalloc/internal/simcpu"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -100,7 +101,7 @@ func TestRefusalsOfTheSystemAreSurvived(t *testing.T) {
 			faults.OnDoomedThread(func() {
 				k := newTier(t)
 				divide(t, k, x.text)
-				m := newChurn(t, k, newRand(t))
+				m := newChurn(t, k, coretest.Rand(t))
 				m.mayFail = true
 				step := func(i int) {
 					simcpu.Set(int32(m.r.IntN(8)))
@@ -121,7 +122,7 @@ func TestRefusalsOfTheSystemAreSurvived(t *testing.T) {
 				if err := faults.Of(unix.SYS_MMAP, unix.ENOMEM).In(a, n).Install(); err != nil {
 					t.Skipf("no system call filter: %v", err)
 				}
-				for i := range long(4000) {
+				for i := range coretest.Long(4000) {
 					step(i)
 				}
 				for i := 0; n == faults.End-faults.First && m.failed == 0 && i < 1<<16; i++ {

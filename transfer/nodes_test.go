@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/simcpu"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -118,8 +119,8 @@ func TestRandomOperationsOfManyNodesConserveObjects(t *testing.T) {
 	for _, nodes := range []int{2, 4} {
 		k := newTier(t)
 		divide(t, k, nodesOf(nodes))
-		m := newChurn(t, k, newRand(t))
-		for i := range long(10000) {
+		m := newChurn(t, k, coretest.Rand(t))
+		for i := range coretest.Long(10000) {
 			c := m.class()
 			simcpu.Set(int32(m.r.IntN(1 + min(i/500, 2*nodes-1))))
 			switch op := m.r.IntN(100); {
@@ -158,7 +159,7 @@ func TestRandomOperationsOfManyNodesConserveObjects(t *testing.T) {
 
 // Memory runs out at random moments, on all nodes: a node is then served from the others, and nothing is lost.
 func TestANodeWithoutMemoryIsServedByTheOthers(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := new(Tier)
 	require.True(t, k.Central.Pages.Init(pageheap.Options{Seed: rand.Uint64(), MaxBytes: 24 << units.HugePageShift}))
 	t.Cleanup(k.Central.Pages.Unmap)
@@ -166,7 +167,7 @@ func TestANodeWithoutMemoryIsServedByTheOthers(t *testing.T) {
 	divide(t, k, nodesOf(4))
 	var out [sizeclass.NumClasses][]uintptr
 	refusals, strange := 0, 0
-	for range long(20000) {
+	for range coretest.Long(20000) {
 		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 		simcpu.Set(int32(r.IntN(8)))
 		var buf [centralfreelist.MaxBatch]uintptr

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -17,8 +18,8 @@ import (
 
 func TestRandomOperationsKeepTheInvariants(t *testing.T) {
 	k := newTier(t)
-	m := newChurn(t, k, newRand(t))
-	for i := range long(10000) {
+	m := newChurn(t, k, coretest.Rand(t))
+	for i := range coretest.Long(10000) {
 		c := m.class()
 		switch op := m.r.IntN(100); {
 		case op < 48 && m.mayRemove(c):
@@ -72,7 +73,7 @@ func drop(t *testing.T, k *Tier, c units.ClassID, objects []uintptr) []uintptr {
 // Producers free what they never allocate, consumers the other way round, while a background thread plunders
 // and rebalances. Each object's first word says who has it.
 func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	k := newTier(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -89,7 +90,7 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			r := rand.New(rand.NewPCG(seed, uint64(g)))
-			for range long(8000) {
+			for range coretest.Long(8000) {
 				c := classes[r.IntN(len(classes))]
 				pipe <- batch{c, grab(t, k, c, 1+r.IntN(int(sizeclass.Batch(c))))}
 			}
@@ -139,7 +140,7 @@ func TestBiasedProducersAndConsumersLoseAndDoubleNothing(t *testing.T) {
 // Capacity shrinks while another thread fills the array: what lies beyond the new capacity must leave in the
 // same step, or the filler takes the difference, a negative number, for room.
 func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 8)
 	k := newTier(t)
 	const c = 2
 	q := &k.shared.caches[c]
@@ -156,7 +157,7 @@ func TestInsertWhileACapacityShrinksStaysWithinIt(t *testing.T) {
 			}
 		})
 	}
-	for range long(200) {
+	for range coretest.Long(200) {
 		for q.capacity > k.shared.sizes.least(c) {
 			k.shrink(&k.shared, c)
 			if st := stats(k, c); st.Used > st.Capacity {

@@ -2,27 +2,18 @@ package transfer
 
 import (
 	"math/rand/v2"
-	"os"
 	"runtime"
-	"runtime/debug"
 	"testing"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/centralfreelist"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
-
-// long multiplies the work when VCMTEST_LONG=1.
-func long(n int) int {
-	if os.Getenv("VCMTEST_LONG") == "1" {
-		return n * 20
-	}
-	return n
-}
 
 // newTier is a tier with a page heap of its own.
 func newTier(t testing.TB) *Tier {
@@ -32,22 +23,6 @@ func newTier(t testing.TB) *Tier {
 	t.Cleanup(k.Central.Pages.Unmap)
 	require.True(t, k.Init())
 	return k
-}
-
-// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
-// while one of them waits in the kernel for another's lock.
-func coreThreads(t testing.TB) {
-	procs, gc := runtime.GOMAXPROCS(8), debug.SetGCPercent(-1)
-	t.Cleanup(func() {
-		runtime.GOMAXPROCS(procs)
-		debug.SetGCPercent(gc)
-	})
-}
-
-func newRand(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // fetch takes n objects of class c from the central free list, past the cache.
@@ -168,7 +143,7 @@ func TestObjectsComeBackLastInFirstOut(t *testing.T) {
 }
 
 func TestWhatIsWrittenAtAnyIndexOfAnArrayIsReadThere(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	for _, z := range []sizes{sharedSizes(), shardSizes()} {
 		slots := make([]uintptr, z.total())
 		var g group
@@ -177,7 +152,7 @@ func TestWhatIsWrittenAtAnyIndexOfAnArrayIsReadThere(t *testing.T) {
 		for c := units.ClassID(1); c < sizeclass.NumClasses; c++ {
 			model[c] = make([]uintptr, g.caches[c].max)
 		}
-		for range long(5000) {
+		for range coretest.Long(5000) {
 			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 			i := r.IntN(len(model[c]))
 			n := 1 + r.IntN(min(len(model[c])-i, 100))
@@ -296,9 +271,9 @@ func TestAClassGetsRoomWhenItIsFoundEmptyAndFullInTurn(t *testing.T) {
 
 // However many classes come and go, what the caches hold is bounded by the heap's size.
 func TestWhatIsCachedIsBoundedByTheHeap(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := newTier(t)
-	for range long(3000) {
+	for range coretest.Long(3000) {
 		c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))
 		var all []uintptr
 		for n := int(min(1+units.Bytes(r.IntN(2<<20))/sizeclass.Size(c), 4000)); len(all) < n; {
@@ -317,9 +292,9 @@ func TestWhatIsCachedIsBoundedByTheHeap(t *testing.T) {
 }
 
 func TestRebalanceMovesCapacityTowardsWantAndMakesNone(t *testing.T) {
-	r := newRand(t)
+	r := coretest.Rand(t)
 	k := newTier(t)
-	for range long(200) {
+	for range coretest.Long(200) {
 		before := [sizeclass.NumClasses]uint32{}
 		for c := range before {
 			before[c] = k.shared.caches[c].capacity

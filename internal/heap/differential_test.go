@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -29,7 +30,7 @@ type differential struct {
 }
 
 func newDifferential(t *testing.T, h *Heap, threads int) *differential {
-	_, seed := newRand(t)
+	seed := coretest.Seed(t)
 	return &differential{t: t, h: h, seed: seed, threads: threads, live: make([][]object2, threads), trade: make([]atomic.Pointer[object2], 32)}
 }
 
@@ -180,10 +181,10 @@ func (d *differential) finish() {
 func TestThreadsNeverDisturbEachOthersObjects(t *testing.T) {
 	for i, o := range []Options{{}, {Config: config.Config{Legacy: 0xff}}, {Config: config.Config{PerCPULimit: 256 << 10}}} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			coreThreads(t)
+			coretest.Threads(t, 12)
 			d := newDifferential(t, newHeap(t, o), 4)
 			for range 3 {
-				d.run(long(6000))
+				d.run(coretest.Long(6000))
 				d.check()
 			}
 			d.finish()

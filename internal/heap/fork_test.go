@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -85,7 +86,7 @@ func TestDuringAForkTheHeapRestsAndThreadsGoOn(t *testing.T) {
 }
 
 func TestForkWaitsUntilNobodyIsInside(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 12)
 	h := newHeap(t, Options{})
 	g := h.enter()
 	require.GreaterOrEqual(t, g, 0)
@@ -209,7 +210,7 @@ func TestADoubleFreeDuringAForkEndsInOneReport(t *testing.T) {
 }
 
 func TestStatisticsWaitForAForkToEnd(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 12)
 	h := newHeap(t, Options{})
 	h.Malloc(100)
 	h.ForkBegin(0)
@@ -236,7 +237,7 @@ func TestStatisticsWaitForAForkToEnd(t *testing.T) {
 
 // Threads use the heap while others fork: at each fork everything is at rest.
 func TestForksUnderLoadFindTheHeapAtRest(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 12)
 	h := newHeap(t, Options{})
 	d := newDifferential(t, h, 4)
 	var forkers sync.WaitGroup
@@ -259,7 +260,7 @@ func TestForksUnderLoadFindTheHeapAtRest(t *testing.T) {
 			}
 		})
 	}
-	d.run(long(12000))
+	d.run(coretest.Long(12000))
 	forkers.Wait()
 	require.Positive(t, d.forks.Load())
 	t.Logf("%d forks", d.forks.Load())

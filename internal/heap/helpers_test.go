@@ -3,8 +3,6 @@ package heap
 import (
 	"math/rand/v2"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -16,14 +14,6 @@ import (
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/percpu"
 )
-
-// long multiplies the work when VCMTEST_LONG=1.
-func long(n int) int {
-	if os.Getenv("VCMTEST_LONG") == "1" {
-		return n * 20
-	}
-	return n
-}
 
 // newHeap is a heap of the test's own, which is unmapped at its end.
 func newHeap(t testing.TB, o Options) *Heap {
@@ -42,22 +32,6 @@ func newHeap(t testing.TB, o Options) *Heap {
 
 // reporting are options of a heap that survives misuse.
 func reporting() Options { return Options{Config: config.Config{Check: config.CheckReport}} }
-
-// coreThreads lets goroutines stand for threads: each has a processor of its own, and nothing stops the world
-// while one of them waits in the kernel for another's lock.
-func coreThreads(t testing.TB) {
-	procs, gc := runtime.GOMAXPROCS(12), debug.SetGCPercent(-1)
-	t.Cleanup(func() {
-		runtime.GOMAXPROCS(procs)
-		debug.SetGCPercent(gc)
-	})
-}
-
-func newRand(t testing.TB) (*rand.Rand, uint64) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1)), seed
-}
 
 // stderrOf is what f writes to file descriptor 2.
 func stderrOf(t testing.TB, f func()) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
@@ -17,7 +18,7 @@ import (
 // Every size, every alignment and every hint, beside objects without one: spans are of one hint, and hugepages of one
 // set, to the last object.
 func TestHintedObjectsNeverShareASpan(t *testing.T) {
-	r, _ := newRand(t)
+	r := coretest.Rand(t)
 	h := newHeap(t, Options{})
 	hints := map[units.SpanID]pageheap.Hint{}
 	sets := map[units.HugePageID]bool{} // true: cold
@@ -103,9 +104,9 @@ func TestMisuseOfAHintedObjectIsReported(t *testing.T) {
 
 // Threads that hand hinted objects to each other, while forks come and go: contents and books hold.
 func TestHintedObjectsOfManyThreads(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 12)
 	h := newHeap(t, Options{})
-	_, seed := newRand(t)
+	seed := coretest.Seed(t)
 	trade := make(chan object2, 64)
 	var wg sync.WaitGroup
 	for g := range uint64(4) {
@@ -113,7 +114,7 @@ func TestHintedObjectsOfManyThreads(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			r := rand.New(rand.NewPCG(seed, g))
-			for i := range long(3000) {
+			for i := range coretest.Long(3000) {
 				o := object2{size: units.Bytes(r.IntN(1 << r.IntN(15))), key: uint64(i)<<8 | g, hint: pageheap.Hint(r.IntN(pageheap.Hints))}
 				o.p, _ = h.Hinted(o.size, 1, o.hint)
 				fill(o.p, o.size, o.key)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
@@ -290,9 +291,9 @@ func TestRandomOperationsAgreeWithTheModel(t *testing.T) {
 	legacy := []config.Features{0, config.PerCPUResize | config.NUCA | config.SpanPriority | config.LifetimeFiller}
 	for i := range 4 {
 		t.Run("", func(t *testing.T) {
-			r, _ := newRand(t)
+			r := coretest.Rand(t)
 			m := newModel(t, Options{Config: config.Config{Legacy: legacy[i%2]}, PerCPU: percpuOf(uintptr(1 + i))})
-			for range long(15000) {
+			for range coretest.Long(15000) {
 				x := r.Uint32()
 				m.step(byte(x), byte(x>>8), byte(x>>16))
 				if m.steps%256 == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/simcpu"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
@@ -31,7 +32,7 @@ func newNodes(t testing.TB, n int, o Options) *Heap {
 func TestAHeapOfManyNodesKeepsItsBooks(t *testing.T) {
 	for _, nodes := range []int{2, 4} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			r, _ := newRand(t)
+			r := coretest.Rand(t)
 			h := newNodes(t, nodes, reporting())
 			type object struct {
 				p    uintptr
@@ -52,7 +53,7 @@ func TestAHeapOfManyNodesKeepsItsBooks(t *testing.T) {
 				return units.Bytes(1 + r.IntN(1<<r.IntN(17)))
 			}
 			now := int64(1)
-			for i := range long(12000) {
+			for i := range coretest.Long(12000) {
 				cpu := int32(r.IntN(1 + min(i/500, nodes-1)))
 				simcpu.Set(cpu)
 				switch op := r.IntN(100); {
@@ -129,7 +130,7 @@ func TestAHeapOfManyNodesKeepsItsBooks(t *testing.T) {
 // One node's requests use up the hard limit: others' caches are emptied for them, and a node without memory of its own
 // is served from the others'.
 func TestTheHardLimitHoldsOverNodes(t *testing.T) {
-	r, _ := newRand(t)
+	r := coretest.Rand(t)
 	const hard = 48 << 20
 	h := newNodes(t, 2, Options{Config: config.Config{HardLimit: hard}})
 	var live []uintptr

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vcmalloc/vcmalloc/internal/config"
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
@@ -73,7 +74,7 @@ func TestNothingGoesBackByItselfWhereTheUserSaidSo(t *testing.T) {
 
 func TestBackgroundReturnsWhatStaysUnusedAndKeepsTheIdentity(t *testing.T) {
 	h := newHeap(t, Options{})
-	r, _ := newRand(t)
+	r := coretest.Rand(t)
 	var live []uintptr
 	for range 40000 {
 		live = append(live, h.Malloc(units.Bytes(r.IntN(3000))))

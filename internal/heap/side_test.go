@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/coretest"
 	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
@@ -151,7 +152,7 @@ func TestSomebodyElsesMappingInTheRegionIsLeftAlone(t *testing.T) {
 }
 
 func TestConcurrentSideObjectsKeepTheirContents(t *testing.T) {
-	coreThreads(t)
+	coretest.Threads(t, 12)
 	h := newHeap(t, Options{})
 	s := &h.side
 	seed := rand.Uint64()
@@ -163,7 +164,7 @@ func TestConcurrentSideObjectsKeepTheirContents(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			r := rand.New(rand.NewPCG(seed, uint64(g)))
-			for i := range long(4000) {
+			for i := range coretest.Long(4000) {
 				size := units.Bytes(r.IntN(60000))
 				if r.IntN(100) == 0 {
 					size = units.Bytes(r.IntN(3 << 20))

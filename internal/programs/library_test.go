@@ -3,7 +3,6 @@ package programs
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,26 +131,6 @@ func source(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// copyFile copies one file, with the given mode.
-func copyFile(t *testing.T, to, from string, mode os.FileMode) {
-	t.Helper()
-	in, err := os.Open(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // goBuild builds a Go program with cgo, in this process's own environment.
