@@ -100,36 +100,54 @@ func (t *Tier) removeFree(pool uint32, c units.ClassID, out []uintptr, n int, do
 // size clears an object only if its first word is not clear. Those that have been freed bear the heap's mark there.
 const dirty = 1
 
-// populate takes a new span for a pool and serves up to n objects of it. Two threads may both come here and each add a
-// span: rare, and the second span is used next.
-func (t *Tier) populate(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32) int {
+// populate takes new spans for a pool, as many as it takes to serve n objects but no more than a batch, and serves up to n
+// objects of them. Two threads may both come here and each add spans: rare, and what is left of them is used next.
+func (t *Tier) populate(pool uint32, c units.ClassID, out []uintptr, n int, domain uint32) (got int) {
+	var ids [pageheap.MaxBatch]units.SpanID
 	k := sizeclass.Of(c)
-	id, zeroed := t.newSpan(pool, c, k)
-	if id == 0 {
+	spans, zeroed := t.newSpans(pool, c, ids[:min((n+int(k.Objects)-1)/int(k.Objects), len(ids))])
+	if spans == 0 {
 		return 0
 	}
-	l, s := &t.on(pool)[c], t.Pages.Span(id)
-	s.List, s.Origin = unlisted, uint8(domain)
-	if k.Objects == 1 && !zeroed {
-		sys.Store64(t.Pages.Addr(id), dirty)
+	for i, id := range ids[:spans&(2*pageheap.MaxBatch-1)] {
+		s, base := t.Pages.Span(id), t.Pages.Addr(id)
+		s.List, s.Origin = unlisted, uint8(domain)
+		if k.Objects == 1 && zeroed>>i&1 == 0 {
+			sys.Store64(base, dirty)
+		}
+		got += s.Pop(base, out[got:], n-got)
 	}
-	got := s.Pop(t.Pages.Addr(id), out, n)
+	l := &t.on(pool)[c]
 	l.mu.Lock()
-	l.spans++
-	l.fetched++
-	l.free += uint64(s.Capacity) - uint64(got)
-	l.arrived(s)
-	t.move(l, pool, id, s, t.listOf(s))
+	l.spans += uint32(spans)
+	l.fetched += uint64(spans)
+	l.free += uint64(spans)*uint64(k.Objects) - uint64(got)
+	for _, id := range ids[:spans&(2*pageheap.MaxBatch-1)] {
+		s := t.Pages.Span(id)
+		l.arrived(s)
+		if !s.Full() {
+			t.move(l, pool, id, s, t.listOf(s))
+		}
+	}
 	l.mu.Unlock()
 	return got
 }
 
-func (t *Tier) newSpan(pool uint32, c units.ClassID, k *sizeclass.Class) (id units.SpanID, zeroed bool) {
+// newSpans makes up to len(ids) spans, and returns how many and of which objects the pages read as zero.
+func (t *Tier) newSpans(pool uint32, c units.ClassID, ids []units.SpanID) (n int, zeroed uint32) {
 	pages := t.Pages.Node(nodeOf(pool))
 	if hint := hintOf(pool); hint != pageheap.HintNone {
-		return pages.AllocHidden(units.Pages(k.Pages), c, hint)
+		id, zero := pages.AllocHidden(units.Pages(sizeclass.Of(c).Pages), c, hint)
+		if id == 0 {
+			return 0, 0
+		}
+		if zero {
+			zeroed = 1
+		}
+		ids[0] = id
+		return 1, zeroed
 	}
-	return pages.Alloc(units.Pages(k.Pages), c, k.Objects)
+	return pages.AllocBatch(c, ids)
 }
 
 // Insert gives objects of class c, all of one pool (Split), back to their spans. domain is that which freed them, from 1

@@ -74,14 +74,19 @@ func TestObjectsOfASpanAreDistinctAndAllOfIt(t *testing.T) {
 	m.check()
 }
 
-func TestRemoveReturnsFewerOnlyWhenANewSpanHasFewer(t *testing.T) {
-	m := newModel(t, false)
-	const c = 86 // a few large objects a span
-	n := int(sizeclass.Objects(c))
-	var buf [MaxBatch]uintptr
-	require.Equal(t, n, m.tier.Remove(0, c, buf[:], MaxBatch, 0))
-	require.Zero(t, giveBack(m.tier, c, buf[:n]))
-	m.check()
+func TestRemoveMakesAsManySpansAsItNeeds(t *testing.T) {
+	for _, c := range []units.ClassID{3, 34, 50, 60} {
+		m := newModel(t, false)
+		m.remove(c, 1) // a hugepage is in use
+		free := int(sizeclass.Objects(c)) - 1
+		n := min(MaxBatch, pageheap.MaxBatch*int(sizeclass.Objects(c)))
+		m.remove(c, n)
+		var st Stats
+		m.tier.Stats(c, &st)
+		require.EqualValues(t, 1+(max(n-free, 0)+free)/(free+1), st.Spans, "class %d", c)
+		require.EqualValues(t, int(st.Spans)*(free+1)-n-1, st.Free)
+		m.check()
+	}
 }
 
 // spansOf returns three spans of class c with many, some and few objects out, and all objects by span.

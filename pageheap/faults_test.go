@@ -112,7 +112,9 @@ func TestEveryTableMayBeRefusedToGrow(t *testing.T) {
 				checkHeap(t, m.h)
 				m.h.FreeBatch(ids)
 				if id, _ := m.h.Alloc(x.pages, 0, 1); id == 0 {
-					t.Error("what was freed does not serve again")
+					if len(ids) > 0 { // the first one may have found the table worn out
+						t.Error("what was freed does not serve again")
+					}
 				} else {
 					m.h.Free(id)
 				}

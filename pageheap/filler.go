@@ -59,26 +59,56 @@ type filler struct {
 // get takes n pages aligned to align pages from a hugepage of the set. zeroed tells that they read as zero.
 // Preconditions: align is a power of two, both are less than a hugepage.
 func (f *filler) get(n, align, set uint32) (first units.PageID, zeroed, ok bool) {
+	hp, at := f.find(n, align, set)
+	if at == perHuge {
+		return units.NoPage, false, false
+	}
+	return hp.Page() + units.PageID(at), f.hand(hp, at, n, 1), true
+}
+
+// getRow takes up to count allocations of n pages each, one behind the other, from where get would take the first, and
+// returns how many; 0 for none. zeroed tells of each that it reads as zero; they are alike in that. Preconditions: n is
+// less than a hugepage, count > 0.
+func (f *filler) getRow(n, count, set uint32) (first units.PageID, got uint32, zeroed bool) {
+	hp, at := f.find(n, 1, set)
+	if at == perHuge {
+		return units.NoPage, 0, false
+	}
+	t := f.trackers.at(hp)
+	end := t.used.nextSet(at)
+	if clear := t.zero.nextClear(at); clear-at >= n {
+		end = min(end, clear)
+	} else if next := t.zero.nextSet(clear); next < end { // the last one may begin before pages that read as zero
+		end = min(end, next+n-1)
+	}
+	got = min(count, (end-at)/n)
+	return hp.Page() + units.PageID(at), got, f.hand(hp, at, got*n, uint16(got))
+}
+
+// find is the hugepage of a set from which n pages are best taken, and where on it; perHuge for nowhere.
+func (f *filler) find(n, align, set uint32) (hp units.HugePageID, at uint32) {
 	need := n + align - 1 // a run of this length holds them wherever it begins
 	if need >= perHuge {
-		return units.NoPage, false, false
+		return 0, perHuge
 	}
 	for g := range uint32(groups) {
 		l := &f.lists[set%sets][g]
-		i := l.from(need * chunks)
-		if i == indexes {
-			continue
+		if i := l.from(need * chunks); i != indexes {
+			hp = units.HugePageID(l.heads[i] - 1)
+			return hp, f.trackers.at(hp).fit(n, align)
 		}
-		hp := units.HugePageID(l.heads[i] - 1)
-		t := f.trackers.at(hp)
-		at := t.fit(n, align)
-		zeroed = f.take(t, at, n)
-		t.allocs++
-		t.donated = false // used by others now: a hugepage like any other
-		f.relink(hp, t)
-		return hp.Page() + units.PageID(at), zeroed, true
 	}
-	return units.NoPage, false, false
+	return 0, perHuge
+}
+
+// hand hands n free pages of hp out, from page at on, as so many allocations.
+func (f *filler) hand(hp units.HugePageID, at, n uint32, allocs uint16) (zeroed bool) {
+	t := f.trackers.at(hp)
+	zeroed = f.take(t, at, n)
+	t.allocs += allocs
+	t.donated = false // used by others now: a hugepage like any other
+	f.relink(hp, t)
+	return zeroed
 }
 
 // inUse is how many pages are handed out.

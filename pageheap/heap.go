@@ -97,11 +97,18 @@ func (h *Heap) Unmap() { h.space.Free() }
 // large object if c is 0. zeroed tells that they are known to read as zero. 0 means out of memory; nothing
 // has changed then.
 func (h *Heap) Alloc(n units.Pages, c units.ClassID, objects uint16) (id units.SpanID, zeroed bool) {
-	set := uint32(setShort)
-	if c != 0 && objects > fewObjects {
-		set = setLong
+	if c == 0 {
+		objects = 1
 	}
-	return h.alloc(n, 1, c, set, HintNone)
+	return h.alloc(n, 1, c, setOf(objects), HintNone)
+}
+
+// setOf is the set of hugepages for spans of so many objects.
+func setOf(objects uint16) uint32 {
+	if objects > fewObjects {
+		return setLong
+	}
+	return setShort
 }
 
 // AllocAligned hands out n pages as one large object whose address is a multiple of align pages.
@@ -266,48 +273,16 @@ func (h *Heap) takeHuge(n, align uint32) units.HugePageID {
 	return units.NoHuge
 }
 
-// Free takes a span of any node back. Preconditions: id is a live span, and the caller its only user.
-func (h *Heap) Free(id units.SpanID) {
-	ids := [1]units.SpanID{id}
-	h.of(id).FreeBatch(ids[:])
-}
-
-// FreeBatch takes spans of this heap's node back under one acquisition of the lock. Preconditions: those of Free; all
-// differ.
-func (h *Heap) FreeBatch(ids []units.SpanID) {
-	for _, id := range ids {
-		s := h.spans.At(id)
-		if hidden(s) {
-			h.pages.SetHidden(s.First, s.Pages, 0)
-		} else {
-			h.pages.Clear(s.First, s.Pages, s.Class)
-		}
-	}
-	limbo := uint32(0)
-	h.mu.Lock()
-	for _, id := range ids {
-		s := h.spans.At(id)
-		*h.inSpans(s.Class) -= uint64(s.Pages)
-		h.hinted[s.Hint%Hints] -= uint64(s.Pages)
-		limbo = h.give(s.First, uint32(s.Pages), limbo)
-	}
-	h.freed += uint64(len(ids))
-	h.note()
-	h.mu.Unlock()
-	h.root().spans.DeleteAll(ids)
-	h.releaseLimbo(limbo)
-}
-
-// give takes back the n pages of a span. Hugepages that must be released are put in front of the list
+// give takes back the n pages of a span, or of several in a row, as many as allocs, if that is less than a hugepage. Hugepages that must be released are put in front of the list
 // limbo, whose new head it returns. Caller holds mu.
-func (h *Heap) give(first units.PageID, n, limbo uint32) uint32 {
+func (h *Heap) give(first units.PageID, n uint32, allocs uint16, limbo uint32) uint32 {
 	hp := first.Huge()
 	if r := h.regionAt(hp); r != nil {
 		h.putRegional(r, first, n)
 		return limbo
 	}
 	if n < perHuge {
-		return h.put(hp, uint32(first)%perHuge, n, 1, limbo)
+		return h.put(hp, uint32(first)%perHuge, n, allocs, limbo)
 	}
 	whole, tail := n/perHuge, n%perHuge
 	h.cache.add(hp, whole, kindBacked)

@@ -119,7 +119,7 @@ func (h *Heap) undo(first units.PageID, n uint32, c units.ClassID, hint Hint) {
 	h.allocated--
 	*h.inSpans(c) -= uint64(n)
 	h.hinted[hint%Hints] -= uint64(n)
-	limbo := h.give(first, n, 0)
+	limbo := h.give(first, n, 1, 0)
 	h.note()
 	h.mu.Unlock()
 	h.releaseLimbo(limbo)

@@ -36,6 +36,7 @@ type held struct {
 // Operations; the first ones, most of the range of a byte, allocate and free small spans.
 const (
 	opSmall = iota
+	opBatch
 	opMedium
 	opLarge
 	opAligned
@@ -51,7 +52,7 @@ const (
 )
 
 // weights of the operations, in 64ths.
-var weights = [numOps]int{opSmall: 16, opMedium: 6, opLarge: 2, opAligned: 4, opFree: 17, opFreeBatch: 2, opResize: 8, opRelease: 3, opBackground: 1, opTidy: 2, opFail: 2, opCheck: 1}
+var weights = [numOps]int{opSmall: 12, opBatch: 4, opMedium: 6, opLarge: 2, opAligned: 4, opFree: 17, opFreeBatch: 2, opResize: 8, opRelease: 3, opBackground: 1, opTidy: 2, opFail: 2, opCheck: 1}
 
 // maxLive bounds what a model holds, in pages: 256 MiB of addresses.
 const maxLive = 32 << 10
@@ -96,6 +97,8 @@ func (m *model) do(op, v int) {
 	case opSmall:
 		c := units.ClassID(1 + v%(sizeclass.NumClasses-1))
 		m.alloc(op, sizeclass.Pages(c), 1, c)
+	case opBatch:
+		m.allocBatch(units.ClassID(1+v/MaxBatch%(sizeclass.NumClasses-1)), 1+v%MaxBatch)
 	case opMedium:
 		m.alloc(op, units.Pages(1+v%300), 1, 0)
 	case opLarge:
@@ -181,12 +184,44 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 		m.t.Fatalf("step %d: no memory for %d pages", m.steps, n)
 	}
 	m.ops[op]++
+	m.got(h, id, zeroed, n, align, c, hint)
+}
+
+// allocBatch asks for up to n spans of class c.
+func (m *model) allocBatch(c units.ClassID, n int) {
+	m.t.Helper()
+	pages := sizeclass.Pages(c)
+	if m.pagesLive()+units.Pages(n)*pages > maxLive {
+		m.free(n, 8)
+		return
+	}
+	h := m.h.Node(uint32(m.steps) % m.h.Nodes())
+	ids := make([]units.SpanID, n)
+	got, zeroed := h.AllocBatch(c, ids)
+	if got == 0 && m.faulty {
+		m.failed++
+		return
+	}
+	if got == 0 || got > n || zeroed>>got != 0 {
+		m.t.Fatalf("step %d: asked for %d spans of class %d, got %d, zeroed %b", m.steps, n, c, got, zeroed)
+	}
+	if got > 1 {
+		m.ops[opBatch]++
+	}
+	for i, id := range ids[:got] {
+		m.got(h, id, zeroed>>i&1 != 0, pages, 1, c, HintNone)
+	}
+}
+
+// got takes note of a span that heap h handed out, as it was asked for.
+func (m *model) got(h *Heap, id units.SpanID, zeroed bool, n, align units.Pages, c units.ClassID, hint Hint) {
+	m.t.Helper()
 	s := m.h.Span(id)
 	if s.Pages != n || s.Class != c || Hint(s.Hint) != hint || m.h.Addr(id)%(uintptr(align)<<units.PageShift) != 0 {
 		m.t.Fatalf("step %d: asked for %d pages of class %d aligned to %d, got %+v", m.steps, n, c, align, *s)
 	}
 	m.verifyNode(h, s.First, n)
-	x := held{id: id, first: s.First, n: n, class: c, hint: hint, stamp: uint64(m.steps)*0x9e3779b97f4a7c15 | 1}
+	x := held{id: id, first: s.First, n: n, class: c, hint: hint, stamp: (uint64(m.steps)<<32+uint64(id))*0x9e3779b97f4a7c15 | 1}
 	m.own(x.first, n, 0, id)
 	if zeroed {
 		m.verifyZero(x)
@@ -268,8 +303,12 @@ func (m *model) verifyMap(x held) {
 func (m *model) free(v, n int) {
 	m.t.Helper()
 	var ids []units.SpanID
+	newest := n > 1 && v&1 != 0 // those that may lie in a row
 	for ; n > 0 && len(m.live) > 0; n-- {
 		i := v % len(m.live)
+		if newest {
+			i = len(m.live) - 1
+		}
 		x := m.live[i]
 		m.live[i] = m.live[len(m.live)-1]
 		m.live = m.live[:len(m.live)-1]

@@ -25,27 +25,36 @@ func (t *Table) Init(s *vm.Space) {
 // New returns an id whose Span the caller must Init; 0 when the system has no memory for it. spaceMu
 // guards s, which grows when the table does.
 func (t *Table) New(s *vm.Space, spaceMu *sys.GrowLock) units.SpanID {
+	var id [1]units.SpanID
+	t.NewAll(s, spaceMu, id[:])
+	return id[0]
+}
+
+// NewAll is New for several, under one acquisition of the lock, and returns how many of ids it filled in.
+func (t *Table) NewAll(s *vm.Space, spaceMu *sys.GrowLock, ids []units.SpanID) (n int) {
 	t.mu.Lock()
-	id := t.free
-	if id != 0 {
-		t.free = t.At(id).Next
-	} else {
-		need := uintptr(t.made+2) << spanShift
-		if need > t.spans.Mapped() {
-			spaceMu.Lock()
-			ok := t.spans.Ensure(s, need)
-			spaceMu.Unlock()
-			if !ok {
-				t.mu.Unlock()
-				return 0
+	for ; n < len(ids); n++ {
+		id := t.free
+		if id != 0 {
+			t.free = t.At(id).Next
+		} else {
+			need := uintptr(t.made+2) << spanShift
+			if need > t.spans.Mapped() {
+				spaceMu.Lock()
+				ok := t.spans.Ensure(s, need)
+				spaceMu.Unlock()
+				if !ok {
+					break
+				}
 			}
+			t.made++
+			id = t.made
 		}
-		t.made++
-		id = t.made
+		ids[n] = id
 	}
-	t.live++
+	t.live += uint32(n)
 	t.mu.Unlock()
-	return id
+	return n
 }
 
 // Delete returns id for reuse.
