@@ -68,6 +68,9 @@ func allocLarge(size, align uintptr) (p uintptr, zeroed bool) {
 		if p = takeStashed(uintptr(units.PagesFor(size))); p != 0 {
 			return p, false
 		}
+		if stashes.tight.Load() {
+			robStashes()
+		}
 	}
 	for {
 		procPin()

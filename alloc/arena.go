@@ -38,7 +38,8 @@ type chunk struct {
 // arena or of one it is a part of.
 type Arena struct {
 	next, end uintptr // of the current chunk: what is left
-	zeroed    uintptr // from here on the current chunk reads as zero
+	zeroed    uintptr // from here on, and from next on, the current chunk reads as zero
+	first     uintptr // where Reset goes back to, while that is all there is to do; 0: it is not
 
 	chunks  []chunk // filled first to last; the current one is chunks[current]
 	current int
@@ -63,7 +64,7 @@ func NewArena(hint uintptr) *Arena {
 func (a *Arena) Sub(hint uintptr) *Arena {
 	s := a.future.NewArena(hint)
 	s.freed = a.freed
-	a.subs = append(a.subs, s)
+	a.subs, a.first = append(a.subs, s), 0
 	return s
 }
 
@@ -71,7 +72,25 @@ func (a *Arena) Sub(hint uintptr) *Arena {
 // contents are undefined.
 func (a *Arena) Alloc(size, align uintptr, zeroed bool) (unsafe.Pointer, error) {
 	p := (a.next + align - 1) &^ (align - 1)
-	if p+size > a.end || p+size < p || a.next == 0 {
+	end := p + size
+	if align&(align-1) != 0 || end > a.end || p >= end || p < a.next || zeroed && p < a.zeroed {
+		return a.allocSlow(size, align, zeroed)
+	}
+	a.next = end
+	return sys.At(p), nil
+}
+
+// allocSlow is Alloc where the current chunk has no room, for memory that has to be cleared, for 0 bytes, and for
+// alignments that are none.
+func (a *Arena) allocSlow(size, align uintptr, zeroed bool) (unsafe.Pointer, error) {
+	if bits.OnesCount64(uint64(align)) != 1 || align > units.HugePageSize {
+		return nil, fmt.Errorf("%w, or beyond a hugepage: %d", ErrAlignment, align)
+	}
+	if size > maxRequest {
+		return nil, ErrOutOfMemory
+	}
+	p := (a.next + align - 1) &^ (align - 1)
+	if p+size > a.end || a.next == 0 {
 		if err := a.grow(size, align); err != nil {
 			return nil, err
 		}
@@ -81,7 +100,6 @@ func (a *Arena) Alloc(size, align uintptr, zeroed bool) (unsafe.Pointer, error) 
 	if zeroed && p < a.zeroed {
 		sys.Zero(p, min(size, a.zeroed-p))
 	}
-	a.zeroed = max(a.zeroed, a.next)
 	return sys.At(p), nil
 }
 
@@ -89,12 +107,6 @@ func (a *Arena) Alloc(size, align uintptr, zeroed bool) (unsafe.Pointer, error) 
 func (a *Arena) grow(size, align uintptr) error {
 	if a.freed {
 		return ErrFreed
-	}
-	if bits.OnesCount64(uint64(align)) != 1 || align > units.HugePageSize {
-		return fmt.Errorf("%w, or beyond a hugepage: %d", ErrAlignment, align)
-	}
-	if size > maxRequest {
-		return ErrOutOfMemory
 	}
 	for a.put(); a.current < len(a.chunks); a.current++ {
 		if c := &a.chunks[a.current]; (c.at+align-1)&^(align-1)+size <= c.end {
@@ -116,9 +128,9 @@ func (a *Arena) grow(size, align uintptr) error {
 func (a *Arena) put() {
 	if a.next != 0 {
 		c := &a.chunks[a.current]
-		c.zeroed = a.zeroed
+		c.zeroed = max(a.zeroed, a.next)
 		a.used += a.next - c.at
-		a.next, a.end, a.zeroed = 0, 0, 0
+		a.next, a.end, a.zeroed, a.first = 0, 0, 0, 0
 		a.current++
 	}
 }
@@ -126,6 +138,9 @@ func (a *Arena) put() {
 func (a *Arena) take() {
 	c := &a.chunks[a.current]
 	a.next, a.end, a.zeroed = c.at, c.end, c.zeroed
+	if len(a.chunks) == 1 && len(a.subs) == 0 && a.debug == nil {
+		a.first = c.at
+	}
 }
 
 func (a *Arena) newChunk(size, align uintptr) (chunk, error) {
@@ -184,11 +199,17 @@ func allocChunk(n uintptr, future Hint) (chunk, error) {
 // Reset makes all memory of the arena, and of the arenas within, free for new allocations. Its chunks stay with
 // it, hugepages and all, but for those beyond twice what was used since the last Reset.
 func (a *Arena) Reset() {
-	if a.freed {
+	if a.first != 0 { // an arena for each request of a few KiB: nothing else would change
+		a.zeroed = max(a.zeroed, a.next)
+		a.next = a.first
 		return
 	}
-	if a.next != 0 && len(a.chunks) == 1 && len(a.subs) == 0 && a.debug == nil {
-		a.next = a.chunks[0].at // an arena for each request of a few KiB: nothing else would change
+	a.reset()
+}
+
+// reset is Reset of an arena of several chunks, or parts, or in debug mode.
+func (a *Arena) reset() {
+	if a.freed {
 		return
 	}
 	used := a.Used()
@@ -215,7 +236,7 @@ func (a *Arena) Free() {
 	if a.freed {
 		return
 	}
-	a.next, a.end, a.zeroed, a.freed = 0, 0, 0, true
+	a.next, a.end, a.zeroed, a.first, a.freed = 0, 0, 0, 0, true
 	for _, s := range a.subs {
 		s.Free()
 	}

@@ -118,6 +118,47 @@ func TestArenaStringsAndSlices(t *testing.T) {
 	}
 }
 
+// What is asked for wrongly is refused wherever the arena stands, and takes nothing.
+func TestArenaRefusesWhatIsNoRequest(t *testing.T) {
+	a := alloc.NewArena(0)
+	defer a.Free()
+	for range 3 {
+		for _, align := range []uintptr{0, 3, 48, 4097, 4 << 20, 1 << 63, ^uintptr(0)} {
+			used := a.Used()
+			_, err := a.Alloc(16, align, false)
+			require.ErrorIs(t, err, alloc.ErrAlignment, align)
+			require.Equal(t, used, a.Used())
+		}
+		for _, size := range []uintptr{^uintptr(0), 1 << 63, 1 << 48} {
+			_, err := a.Alloc(size, 8, true)
+			require.ErrorIs(t, err, alloc.ErrOutOfMemory)
+		}
+		_, err := a.Alloc(1000, 8, false)
+		require.NoError(t, err)
+	}
+}
+
+// Memory that was handed out undefined, and written, is zero again where Reset hands it out as such.
+func TestArenaMemoryIsZeroedAfterReset(t *testing.T) {
+	a := alloc.NewArena(0)
+	defer a.Free()
+	for round := range 6 {
+		for i := range 200 { // of the same chunk in the first rounds, of several in the last
+			n := uintptr(40 << (round / 2 * 2))
+			p, err := a.Alloc(n, 8, i%3 == 0)
+			require.NoError(t, err)
+			b := unsafe.Slice((*byte)(p), n)
+			if i%3 == 0 {
+				require.Equal(t, make([]byte, n), b)
+			}
+			for j := range b {
+				b[j] = 0xff
+			}
+		}
+		a.Reset()
+	}
+}
+
 func TestManyGoroutinesShareAnArena(t *testing.T) {
 	s := alloc.NewSharedArena(0)
 	for range 2 {

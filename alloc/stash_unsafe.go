@@ -18,7 +18,8 @@ type stash struct {
 	limit   uintptr // bytes it may hold
 	spilled uintptr // bytes that it had no room for since it last missed
 	missed  bool    // it had to grow, or had no room, since the last look
-	_       [16]byte
+	misses  uint64  // requests and frees that it could not serve
+	_       [8]byte
 	none    uintptr // an entry of no object, for who pops from an empty stash
 	entries [stashEntries]uintptr
 }
@@ -70,6 +71,7 @@ func (s *stash) push(p, pages uintptr, out *[]uintptr) bool {
 	if s.bytes+n > s.limit || s.top == stashEntries {
 		s.spilled += n
 		s.missed = true
+		s.misses++
 		return false
 	}
 	s.entries[s.top] = p | pages

@@ -50,9 +50,10 @@ func ReadStats() Stats {
 		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,
 		Objects: s.UsedObjects + s.LargeObjects, Misses: s.Underflows + s.Overflows,
 	}
-	bytes, objects := stashed()
+	bytes, objects, misses := stashed()
 	bytes, objects = min(bytes, out.Usable), min(objects, out.Objects) // they were read a moment later
 	out.Usable, out.Cached, out.Objects = out.Usable-bytes, out.Cached+bytes, out.Objects-objects
+	out.Misses += misses
 	out.Resident = out.Mapped - out.Released + out.Metadata
 	out.Requested = uintptr(float64(out.Usable) * sampler.density())
 	return out
