@@ -39,8 +39,9 @@ type Tier struct {
 	others  vm.Table     // pools but the first
 	laid    uint64       // bit i: the lists of pool i are mapped; atomic
 	opening sys.PoolLock // held while a pool is made
-	shelves vm.Table     // of the domains
-	domains uint32       // that have shelves; 0: there are none. Atomic
+	rows    vm.Table     // of the domains
+	counted uint32       // domains that have rows; 0: there is but one. Atomic
+	domains uint32       // the same where these have shelves, else 0. Atomic
 
 	// Legacy switches span prioritisation off.
 	Legacy bool
@@ -84,6 +85,7 @@ func (t *Tier) removeFree(pool uint32, c units.ClassID, out []uintptr, n int, do
 		if s.Origin != 0 && domain != 0 {
 			again := uint64(came) - uint64(s.HandedOut()-known)
 			l.reused += again
+			t.NoteReused(pool, c, domain, int(again))
 			if uint32(s.Origin) != domain {
 				l.crossed += again
 			}

@@ -28,7 +28,7 @@ func TestRandomInsertAndRemoveKeepTheInvariants(t *testing.T) {
 		m.hints = uint32(i%3) * 3 / 2
 		m.addNodes(1 + uint32(i/2%2)*3)
 		if i > 2 {
-			require.True(t, m.tier.Divide(3))
+			require.True(t, m.tier.Divide(3, true))
 		}
 		for i := range coretest.Long(6000) {
 			c := units.ClassID(1 + r.IntN(sizeclass.NumClasses-1))

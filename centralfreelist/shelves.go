@@ -3,11 +3,8 @@ package centralfreelist
 import (
 	"math/bits"
 	"sync/atomic"
-	"unsafe"
 
-	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/span"
-	"github.com/vcmalloc/vcmalloc/internal/sys"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 	"github.com/vcmalloc/vcmalloc/pageheap"
 )
@@ -30,26 +27,8 @@ type shelf struct {
 	nonempty uint8 // bit i: heads[i] != 0
 }
 
-const (
-	// shelfStride is a cache line: shelves of different classes are under different locks.
-	shelfStride = 64
-	shelvesSize = sizeclass.NumClasses * shelfStride // of one domain and node
-
-	// sure bounds a span's votes: after so many frees of other domains the span moves, whatever it was before.
-	sure = 255
-)
-
-const _ = uint(shelfStride - unsafe.Sizeof(shelf{}))
-
-// Divide has spans stand apart by domain, of which there are n, from now on. It reports false when there is no memory
-// for that. To be called once.
-func (t *Tier) Divide(n uint32) bool {
-	if !t.Pages.NewMappedTable(&t.shelves, pageheap.MaxNodes*uintptr(min(n, MaxDomains))*shelvesSize) {
-		return false
-	}
-	atomic.StoreUint32(&t.domains, min(n, MaxDomains))
-	return true
-}
+// sure bounds a span's votes: after so many frees of other domains the span moves, whatever it was before.
+const sure = 255
 
 // shelfOf is where spans of class c stand whose free objects came from a domain. Those of unknown origin, and those for
 // hinted objects, which are few, stand together in the list itself. Preconditions: l is the pool's list of class c.
@@ -58,8 +37,7 @@ func (t *Tier) shelfOf(l *list, pool uint32, c units.ClassID, origin uint32) *sh
 	if origin == 0 || n == 0 || pool >= pageheap.MaxNodes {
 		return &l.shelf
 	}
-	at := (uintptr(pool*n+(origin-1)%n)*sizeclass.NumClasses + uintptr(c)) * shelfStride
-	return (*shelf)(sys.At(t.shelves.Base() + at))
+	return &t.row(pool, c, (origin-1)%n).shelf
 }
 
 // stockedBit is a domain's in list.stocked.

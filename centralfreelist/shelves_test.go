@@ -36,7 +36,7 @@ func giveAs(t *testing.T, k *Tier, c units.ClassID, objects []uintptr, domain ui
 func TestADomainTakesFromItsOwnSpansFirstAndFromAnyBeforeANewOne(t *testing.T) {
 	for _, c := range []units.ClassID{1, 10, 39} {
 		k := newTier(t, false)
-		require.True(t, k.Divide(3))
+		require.True(t, k.Divide(3, true))
 		n := int(sizeclass.Objects(c))
 		owner := map[units.SpanID]uint32{}
 		var held [4][]uintptr

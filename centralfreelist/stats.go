@@ -78,11 +78,13 @@ type Stats struct {
 	Fetched, Returned uint64
 	Reused            uint64 // objects handed out again that a known domain freed, as far as their span tells
 	Crossed           uint64 // of these, freed in another domain than they were handed to
+	Forced            uint64 // objects that had to cross, at least, here and in the caches above (balance.go)
 }
 
 // Stats reads the counters of class c at one moment; of several pools, one after another, their sums.
 func (t *Tier) Stats(c units.ClassID, out *Stats) {
 	t.StatsOn(0, c, out)
+	out.Forced = t.forced(c)
 	for i := uint32(1); i < pools; i++ {
 		if t.open(i) {
 			var k Stats

@@ -140,7 +140,7 @@ func totals(t *block.Totals) Totals {
 		HugepagesGrown: t.HugeGrown, ReleasedBytes: t.Released, MadviseFailures: t.MadviseFailures,
 		FillerUsed: t.FillerUsed, RegionUsed: t.RegionUsed, RegionFree: t.RegionFree,
 		Collapsed: t.Collapsed, SoftHits: t.SoftHits, HardRefusals: t.HardRefusals,
-		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed, Carried: t.Carried,
+		Underflows: t.Underflows, Overflows: t.Overflows, Reused: t.Reused, Crossed: t.Crossed, Forced: t.Forced, Carried: t.Carried,
 		Hinted: t.Hinted,
 	}
 }

@@ -60,6 +60,7 @@ var (
 
 	reuseDesc = desc("reused_objects_total", "Objects the middle tiers handed out again, by whether the last-level cache domain that freed them was the same.", "domain")
 
+	forcedDesc  = desc("forced_objects_total", "Of the reused objects that another last-level cache domain had freed, at least so many had to: their domains had been handed more than they had freed.")
 	carriedDesc = desc("carried_objects_total", "Objects in vCPU caches when these were found in another last-level cache domain.")
 	openDesc    = desc("domain_open", "Whether a last-level cache domain has transfer caches of its own now.", "domain")
 	cpusDesc    = desc("domain_cpus", "CPUs online in a last-level cache domain when the topology was read.", "domain")
@@ -76,7 +77,7 @@ var (
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		filesDesc, mappedDesc, partDesc, metaDesc, sideDesc, objectDesc, allocatedDesc, freedDesc, grownDesc,
-		releasedDesc, madviseDesc, missDesc, spansDesc, regionFreeDesc, collapsedDesc, softDesc, hardDesc, reuseDesc, carriedDesc,
+		releasedDesc, madviseDesc, missDesc, spansDesc, regionFreeDesc, collapsedDesc, softDesc, hardDesc, reuseDesc, forcedDesc, carriedDesc,
 		hintedDesc, openDesc, cpusDesc, domainDesc, domainReqs, nodeDesc, nodeObjects, startDesc, updatedDesc,
 	} {
 		ch <- d
@@ -164,6 +165,7 @@ func (c *Collector) process(ch chan<- prometheus.Metric, p *Process) {
 	s.counter(hardDesc, t.HardRefusals)
 	s.counter(reuseDesc, t.Reused-min(t.Crossed, t.Reused), "same")
 	s.counter(reuseDesc, t.Crossed, "other")
+	s.counter(forcedDesc, t.Forced)
 	s.counter(carriedDesc, t.Carried)
 	for i := range p.Snapshot.Domains {
 		if d := &p.Snapshot.Domains[i]; len(p.Snapshot.Domains) > 1 {

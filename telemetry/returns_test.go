@@ -53,7 +53,7 @@ func TestBandsDomainsAndCrossingsAreShown(t *testing.T) {
 	b := sample(5)
 	b.Domains = 2
 	b.Domain[0] = block.Domain{Open: 1, CPUs: 4, Bytes: 2048, Hits: 70, Misses: 7}
-	b.Total.Reused, b.Total.Crossed = 400, 100
+	b.Total.Reused, b.Total.Crossed, b.Total.Forced = 400, 100, 60
 	b.Class[2].Reused, b.Class[2].Crossed = 400, 100
 	b.Return[2].Seen = [block.Bands]uint64{0: 10, 3: 40}
 	b.Return[2].Gone = [block.Bands]uint64{0: 5, 3: 1}
@@ -64,10 +64,11 @@ func TestBandsDomainsAndCrossingsAreShown(t *testing.T) {
 	assert.Equal(t, []Band{{Least: 1, Most: 1, Seen: 10, Gone: 5}, {Least: 8, Most: 15, Seen: 40, Gone: 1}}, s.Classes[1].Bands)
 	assert.Equal(t, []Band{{1, 1, 10, 5}, {2, 3, 8, 0}, {8, 15, 100, 1}}, s.ReturnBands())
 	assert.InDelta(t, 0.25, s.Totals.CrossedShare(), 1e-12)
+	assert.InDelta(t, 0.1, s.Totals.AvoidableShare(), 1e-12)
 
 	var out bytes.Buffer
 	require.NoError(t, WriteText(&out, &Process{PID: 5, Snapshot: s}))
-	for _, want := range []string{"100 of 400 objects (25.00 %)", "own caches", "8-15", "50.00 %"} {
+	for _, want := range []string{"100 of 400 objects (25.00 %), of which at least 60 had to", "own caches", "8-15", "50.00 %"} {
 		assert.Contains(t, out.String(), want)
 	}
 }

@@ -77,6 +77,10 @@ type Totals struct {
 	Reused  uint64 `json:"reused_objects"`
 	Crossed uint64 `json:"crossed_objects"`
 
+	// Forced is how many of Crossed had to, at least: by how much domains were at most ahead of their own frees with
+	// what they were handed of a class, new objects not counted. It is a bound for however much memory is kept.
+	Forced uint64 `json:"forced_objects"`
+
 	// Carried counts the objects that per-CPU caches held when their vCPU was found in another domain: at most these
 	// crossed within a per-CPU cache.
 	Carried uint64 `json:"carried_objects"`
@@ -92,6 +96,14 @@ func (t *Totals) CrossedShare() float64 {
 		return 0
 	}
 	return float64(t.Crossed) / float64(t.Reused)
+}
+
+// AvoidableShare is the share of Reused that crossed and may not have had to, 0 if nothing was counted.
+func (t *Totals) AvoidableShare() float64 {
+	if t.Reused == 0 {
+		return 0
+	}
+	return float64(t.Crossed-min(t.Forced, t.Crossed)) / float64(t.Reused)
 }
 
 // Class is one size class; counts are objects unless named otherwise.

@@ -41,8 +41,8 @@ func WriteText(w io.Writer, p *Process) error {
 	out.printf("\n")
 	out.table(vcpuTable(s.VCPUs))
 	if len(s.Domains) > 1 {
-		out.printf("\nreused across last-level cache domains: %s of %s objects (%.2f %%); carried by vCPUs: at most %s\n\n", humanize.Comma(int64(t.Crossed)),
-			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare(), humanize.Comma(int64(t.Carried)))
+		out.printf("\nreused across last-level cache domains: %s of %s objects (%.2f %%), of which at least %s had to; carried by vCPUs: at most %s\n\n", humanize.Comma(int64(t.Crossed)),
+			humanize.Comma(int64(t.Reused)), 100*t.CrossedShare(), humanize.Comma(int64(t.Forced)), humanize.Comma(int64(t.Carried)))
 		out.table(domainTable(s.Domains))
 	}
 	if len(s.Nodes) > 0 {

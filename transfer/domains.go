@@ -80,7 +80,7 @@ func (t *Tier) divideDomains() {
 	d, pages := &t.domains, &t.Central.Pages
 	d.stride = (shardHeader + uintptr(shardSizes().total())*8 + 4095) &^ 4095 // of address space: touched as used
 	if !pages.NewMappedTable(&d.tags, uintptr(sharedSizes().total())) ||
-		!t.Legacy && (!pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) || !t.Central.Divide(uint32(n))) {
+		!t.Legacy && !pages.NewEmptyTable(&d.table, uintptr(min(n, MaxDomains))*d.stride) || !t.Central.Divide(uint32(n), !t.Legacy) {
 		return
 	}
 	for cpu := int32(0); cpu < int32(t.Topology.Limit()); cpu++ {

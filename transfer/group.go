@@ -154,12 +154,12 @@ func (g *group) put(c units.ClassID, objects []uintptr, from uint32, b *budget) 
 	return n
 }
 
-// take hands up to n objects to a caller in domain to, and returns how many.
-func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
+// take hands up to n objects to a caller in domain to, and returns how many, and of how many it is known who freed them.
+func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) (got, known int) {
 	k := &g.caches[c]
 	k.mu.Lock()
-	got := min(uint32(n), k.used)
-	k.used -= got
+	got = min(n, int(k.used))
+	k.used -= uint32(got)
 	g.read(c, k.used, out[:got])
 	k.low = min(k.low, k.used)
 	k.hits += uint64(got)
@@ -169,19 +169,20 @@ func (g *group) take(c units.ClassID, out []uintptr, n int, to uint32) int {
 	}
 	switch {
 	case g.domain != none:
-		k.reused += uint64(got)
+		known = got
 	case g.tagged():
-		for _, from := range g.tagsAt(k.first+k.used, got) {
+		for _, from := range g.tagsAt(k.first+k.used, uint32(got)) {
 			if from != none {
-				k.reused++
+				known++
 				if uint32(from) != to {
 					g.counts[c].crossed++
 				}
 			}
 		}
 	}
+	k.reused += uint64(known)
 	k.mu.Unlock()
-	return int(got)
+	return got, known
 }
 
 // domainBit is a domain's in count.from.

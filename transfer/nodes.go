@@ -168,6 +168,7 @@ func (t *Tier) insertApart(at place, s *shard, c units.ClassID, objects []uintpt
 		node, n := t.Central.Split(objects)
 		part := objects[:n]
 		objects = objects[n:]
+		t.Central.NoteFreed(node, c, at.domain, n)
 		if node != at.node-1 {
 			atomic.AddUint64(&t.nodes.counts[node].home, uint64(n))
 		} else if s != nil {
@@ -194,11 +195,7 @@ func (t *Tier) removeNear(at place, c units.ClassID, out []uintptr, n int) int {
 	several := t.sharedGroups()
 	for i := range several {
 		node := (own + i) % several
-		got := t.sharedOf(node).take(c, out, n, at.domain)
-		if got == 0 {
-			got = t.Central.Remove(node, c, out, n, at.domain)
-		}
-		if got > 0 {
+		if got := t.removeAny(node, c, out, n, at.domain); got > 0 {
 			return t.counted(own, node, got)
 		}
 	}

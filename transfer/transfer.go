@@ -94,6 +94,7 @@ func (t *Tier) insert(at place, s *shard, c units.ClassID, objects []uintptr) (b
 	if at.node != 0 {
 		return t.insertApart(at, s, c, objects)
 	}
+	t.Central.NoteFreed(0, c, at.domain, len(objects))
 	if s != nil {
 		objects = objects[s.put(c, objects, at.domain, &t.budget):]
 		if len(objects) == 0 {
@@ -139,10 +140,16 @@ func (t *Tier) Remove(c units.ClassID, out []uintptr, n int) int {
 			return got
 		}
 	}
-	if got := t.shared.take(c, out, n, at.domain); got > 0 {
+	return t.removeAny(0, c, out, n, at.domain)
+}
+
+// removeAny takes what any domain has freed, and new spans' objects, of a node.
+func (t *Tier) removeAny(node uint32, c units.ClassID, out []uintptr, n int, d uint32) int {
+	if got, known := t.sharedOf(node).take(c, out, n, d); got > 0 {
+		t.Central.NoteReused(node, c, d, known)
 		return got
 	}
-	return t.Central.Remove(0, c, out, n, at.domain)
+	return t.Central.Remove(node, c, out, n, d)
 }
 
 // removeOwn takes what domain d itself has freed, and is of a node: from its shard, what overflowed that into the node's
@@ -153,10 +160,12 @@ func (t *Tier) removeOwn(node uint32, c units.ClassID, out []uintptr, n int, d u
 	if s == nil {
 		return 0
 	}
-	if got := s.take(c, out, n, d); got > 0 {
-		return got
+	got, _ := s.take(c, out, n, d)
+	if got == 0 {
+		got = t.sharedOf(node).takeOwn(c, out, n, d)
 	}
-	if got := t.sharedOf(node).takeOwn(c, out, n, d); got > 0 {
+	if got > 0 {
+		t.Central.NoteReused(node, c, d, got)
 		return got
 	}
 	if t.Central.HasOwn(node, c, d) {

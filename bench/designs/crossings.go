@@ -19,6 +19,7 @@ var crossings = Instrument{
 var crossMetrics = []runner.Metric{
 	{Name: "crossed share", Unit: "%", Direction: stat.Lower},
 	{Name: "crossed objects", Unit: "/s", Direction: stat.Lower},
+	{Name: "avoidable crossed share", Unit: "%", Direction: stat.Lower},
 	{Name: "carried by vCPUs", Unit: "/s", Direction: stat.Neutral},
 }
 
@@ -34,13 +35,14 @@ func (w *crossWatch) Look(_ time.Duration, blocks []*telemetry.Snapshot) {
 func (w *crossWatch) End(blocks []*telemetry.Snapshot) { w.Look(0, blocks) }
 
 func (w *crossWatch) Result() (map[string]float64, []report.Plot) {
-	var reused, crossed, rate, carried float64
+	var reused, crossed, forced, rate, carried float64
 	for _, b := range w.last {
 		if len(b.Domains) < 2 {
 			continue
 		}
 		reused += float64(b.Totals.Reused)
 		crossed += float64(b.Totals.Crossed)
+		forced += float64(min(b.Totals.Forced, b.Totals.Crossed))
 		if s := b.Updated.Sub(b.Started).Seconds(); s > 0 {
 			rate += float64(b.Totals.Crossed) / s
 			carried += float64(b.Totals.Carried) / s
@@ -49,5 +51,6 @@ func (w *crossWatch) Result() (map[string]float64, []report.Plot) {
 	if reused == 0 {
 		return nil, nil
 	}
-	return map[string]float64{crossMetrics[0].Name: 100 * crossed / reused, crossMetrics[1].Name: rate, crossMetrics[2].Name: carried}, nil
+	return map[string]float64{crossMetrics[0].Name: 100 * crossed / reused, crossMetrics[1].Name: rate,
+		crossMetrics[2].Name: 100 * (crossed - forced) / reused, crossMetrics[3].Name: carried}, nil
 }

@@ -22,13 +22,15 @@ var nuca = Design{
 	Columns: []Column{
 		{"crossed share, %", beforeAfter(crossMetrics[0].Name)},
 		{"crossed objects, /s", beforeAfter(crossMetrics[1].Name)},
-		{"carried, /s", beforeAfter(crossMetrics[2].Name)},
+		{"avoidable share, %", beforeAfter(crossMetrics[2].Name)},
+		{"carried, /s", beforeAfter(crossMetrics[3].Name)},
 	},
 	Cases: boundCases,
 	Finish: func(s *report.Suite, _ *Design) {
 		s.Notes = append(s.Notes,
 			"Crossed objects were handed out in another domain than the one that freed them; share of all that transfer caches and "+
-				"spans handed out again. Carried: objects in a per-CPU cache when its vCPU was found in another domain, an upper bound of what crossed within it.",
+				"spans handed out again. Avoidable: beyond those by which a domain was ahead of its own frees with what it was "+
+				"handed of a class, which any allocator must hand across however much memory it keeps. Carried: objects in a per-CPU cache when its vCPU was found in another domain, an upper bound of what crossed within it.",
 			"Cases named bound have each thread bound to one CPU, in turn. The two domains are said, not there: a CPU of this machine pays "+
 				"nothing for a crossing, so throughput shows the layer's cost and not its gain; `bench nuca-sim` sizes the gain.")
 	},

@@ -35,6 +35,7 @@ type outcome struct {
 	reused, crossed      uint64 // allocations of an object freed before, and freed in another domain
 	unavoidable          uint64 // crossings that no transfer cache could have spared: see stock
 	toldReused, told     uint64 // the same, as the heap's statistics tell
+	toldForced           uint64 // and what they say had to cross, at least, of what passes below the per-CPU caches
 	heapBytes, cached    float64
 	ticks                int
 }
@@ -166,7 +167,7 @@ func simulate(traces []*fleet.Trace, place string, legacy config.Features, seed 
 	}
 	var st heap.Stats
 	h.Stats(&st)
-	out.toldReused, out.told = st.Reused-before.Reused, st.Crossed-before.Crossed
+	out.toldReused, out.told, out.toldForced = st.Reused-before.Reused, st.Crossed-before.Crossed, st.Forced-before.Forced
 	return out, nil
 }
 

@@ -33,6 +33,8 @@ var metrics = []runner.Metric{
 	{Name: "crossings told by the statistics", Unit: "% of true ones", Direction: stat.Neutral},
 	{Name: "unavoidable crossings", Unit: "% of reused", Direction: stat.Neutral},
 	{Name: "avoidable crossings", Unit: "% of reused", Direction: stat.Lower},
+	{Name: "had to cross below per-CPU caches", Unit: "% of reused there", Direction: stat.Neutral},
+	{Name: "crossed there without need", Unit: "% of reused there", Direction: stat.Lower, Main: true},
 }
 
 // Suite of the placements.
@@ -46,6 +48,8 @@ func Suite(_ context.Context, l *lab.Lab) ([]runner.Suite, error) {
 				"%.0f if another of the domain, %.2f if one of another domain (Fig. 5.11), %.0f if it is new or %d MiB were allocated in the "+
 				"domain since. Nothing else is modelled: not how much of a program's time such accesses are.", ownCost, nearCost, farCost, coldCost, cacheBytes>>20),
 			"Unavoidable: what an allocator would cross too that keeps for each domain, without limit, whatever its CPUs free, in the memory of the caller's node.",
+			"What passes below the per-CPU caches is what transfer caches can keep apart. There the library's own statistics tell how much had to cross, at least: " +
+				"by how much domains were ahead of their own frees with what they were handed of a class.",
 			"The first half of each run fills per-CPU caches and is not counted.",
 			"packed: the threads of a service run in one domain. drifting: and each millisecond one in twenty moves, a tenth of them to any CPU. " +
 				"spread: each thread runs on any CPU. vCPUs are the CPUs. Ticks of the background work are 10 ms.",
@@ -139,6 +143,9 @@ func (o *outcome) figures() map[string]float64 {
 	}
 	f[metrics[9].Name] = 100 * float64(o.unavoidable) / float64(max(o.reused, 1))
 	f[metrics[10].Name] = 100 * float64(o.crossed-min(o.crossed, o.unavoidable)) / float64(max(o.reused, 1))
+	below := 100 / float64(max(o.toldReused, 1))
+	f[metrics[11].Name] = below * float64(o.toldForced)
+	f[metrics[12].Name] = below * float64(o.told-min(o.told, o.toldForced))
 	if o.crossed > 0 {
 		f[metrics[8].Name] = 100 * float64(o.told) / float64(o.crossed)
 	}

@@ -187,7 +187,7 @@ func (h *Heap) publishTotals(t *block.Totals) {
 	t.FillerUsed, t.RegionUsed, t.RegionFree = uint64(s.Pages.FillerUsed), uint64(s.Pages.RegionUsed), uint64(s.Pages.RegionFree)
 	t.Collapsed, t.SoftHits, t.HardRefusals = s.Pages.Collapsed, s.Pages.SoftHits, s.Pages.HardRefusals
 	t.Underflows, t.Overflows = s.Underflows, s.Overflows
-	t.Reused, t.Crossed, t.Carried = s.Reused, s.Crossed, s.Carried
+	t.Reused, t.Crossed, t.Forced, t.Carried = s.Reused, s.Crossed, s.Forced, s.Carried
 	t.Hinted = uint64(s.Pages.Short + s.Pages.Long + s.Pages.Cold)
 }
 

@@ -53,7 +53,7 @@ func (h *Heap) report(t *sys.Text) {
 	}
 	if n := h.Front.Transfer.Domains(); n > 1 {
 		t.Str("last-level cache domains: ").Dec(uint64(n), 0).Str("; reused across them ").Dec(s.Crossed, 0).Str(" of ").
-			Dec(s.Reused, 0).Str(" objects\n")
+			Dec(s.Reused, 0).Str(" objects, of which at least ").Dec(s.Forced, 0).Str(" had to\n")
 	}
 	h.reportNodes(t)
 	h.reportClasses(t)

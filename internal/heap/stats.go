@@ -40,6 +40,7 @@ type Stats struct {
 	Overflows    uint64 // and on free
 	Reused       uint64 // objects handed out again that a known domain freed
 	Crossed      uint64 // of these, freed in another domain
+	Forced       uint64 // of these, at least so many had to (centralfreelist)
 	Carried      uint64 // objects in per-CPU caches that moved to another domain with their vCPU
 
 	Pages pageheap.Stats
@@ -119,6 +120,7 @@ func (h *Heap) stats(s *Stats) {
 		spans += uint64(k.Central.Spans)
 		s.Reused += k.Transfer.Reused + k.Central.Reused
 		s.Crossed += k.Transfer.Crossed + k.Central.Crossed
+		s.Forced += k.Central.Forced
 	}
 	s.LargeObjects = p.SpansAllocated - p.SpansFreed - min(spans, p.SpansAllocated-p.SpansFreed)
 	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {

@@ -12,7 +12,7 @@ package block
 // Identification. The file of process N in the directory is named vcmalloc.N.
 const (
 	Magic   = 0x6b636f6c_424d4356 // "VCMBlock", little-endian
-	Version = 3
+	Version = 4
 
 	MaxClasses = 96
 	MaxVCPUs   = 512 // rows; vCPUs beyond are counted in the totals only
@@ -78,6 +78,7 @@ type Totals struct {
 	SoftHits        uint64 // times the soft limit was exceeded
 	HardRefusals    uint64 // requests refused because of the hard limit
 	Carried         uint64 // objects in vCPU caches when these were found in another last-level cache domain
+	Forced          uint64 // of Crossed, at least so many had to: their domains had been handed more than they had freed
 	Hinted          uint64 // bytes of spans whose objects their callers gave a hint for, part of Used, Large, Slack and Central
 }
 
