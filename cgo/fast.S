@@ -579,7 +579,8 @@ vcm_pop:
 /* What the sequences read. */
 
 	.bss
-	.balign	4096		/* so that the first 496 slabs' addresses take no third page */
+	.balign	4096		/* so that the first 376 slabs' addresses take no third page */
+	.zero	BLOCK_AT
 	.globl	vcm_fast
 	.hidden	vcm_fast
 	.type	vcm_fast, @object

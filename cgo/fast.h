@@ -38,6 +38,9 @@
 
 /* percpu: the ends in a slab, behind 96 headers */
 #define SLAB_ENDS 768
+/* Where vcm_fast lies in its page: where a slab has its begins in its own, which no fast path reads or writes. Its first
+ * words, which each call loads, must not have the low 12 bits of a header just stored (docs/design.md). */
+#define BLOCK_AT 960
 
 /* struct thread of vcm.h */
 #define THREAD_DEPTH 0

@@ -165,6 +165,7 @@ func TestConstantsOfFastHAreGos(t *testing.T) {
 		"PAGE_MASK":   units.PageSize - 1,
 		"LOCK_SHIFT":  percpu.LockShift,
 		"SLAB_ENDS":   percpu.EndsAt,
+		"BLOCK_AT":    percpu.EndsAt + percpu.EndsAt/4, // the begins
 
 		// linux/rseq.h, and the signature glibc registers with on x86-64.
 		"RSEQ_CPU_ID": 4, "RSEQ_CS": 8, "RSEQ_MM_CID": 24, "RSEQ_SIG": 0x53053053,
