@@ -112,8 +112,11 @@ func (h *Heap) FreeBatch(ids []units.SpanID) {
 	}
 	h.freed += uint64(len(ids))
 	h.note()
+	kept := len(ids) == 1 && h.keepID(ids[0])
 	h.mu.Unlock()
-	h.root().spans.DeleteAll(ids)
+	if !kept {
+		h.root().spans.DeleteAll(ids)
+	}
 	h.releaseLimbo(limbo)
 }
 

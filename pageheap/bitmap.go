@@ -71,13 +71,43 @@ func (b *bitmap) afterPrevSet(i uint32) uint32 {
 	return 0
 }
 
+// all reports whether each of the n bits from i on is set.
+func (b *bitmap) all(i, n uint32) bool {
+	for n > 0 {
+		k := min(n, 64-i&63)
+		if ^b[i>>6]>>(i&63)&ones(k) != 0 {
+			return false
+		}
+		i, n = i+k, n-k
+	}
+	return true
+}
+
 // longestClear is the length of the longest run of clear bits.
 func (b *bitmap) longestClear() uint32 {
-	longest := uint32(0)
-	for i := b.nextClear(0); i < perHuge; {
-		end := b.nextSet(i)
-		longest = max(longest, end-i)
-		i = b.nextClear(end)
+	longest, run := uint32(0), uint32(0) // run is how many clear bits end at the word
+	for _, w := range b {
+		if w == 0 {
+			run += 64
+			continue
+		}
+		low, high := uint32(bits.TrailingZeros64(w)), uint32(bits.LeadingZeros64(w))
+		longest = max(longest, run+low)
+		run = high
+		longest = longestWithin(^w&ones(64-high)>>low<<low, longest)
 	}
-	return longest
+	return max(longest, run)
+}
+
+// longestWithin is the length of the longest run of set bits in w, if it is longer than least, or least.
+func longestWithin(w uint64, least uint32) uint32 {
+	for have, want := uint32(1), min(least+1, 64); w != 0 && have < want; {
+		step := min(have, want-have)
+		w &= w >> step // now bit i is set if have + step bits from i on were
+		have += step
+	}
+	for ; w != 0; least++ {
+		w &= w >> 1
+	}
+	return least
 }

@@ -36,10 +36,12 @@ func (p *pair) of(k kind) uint64 {
 // cache holds the whole free hugepages of a window. Adjacent runs merge by nature. The bitmaps of a full
 // window are 128 KiB of which a small process touches 8: static, they cost no system call, while a table
 // costs two at start. A summary bit says that a word is not zero, so a scan of 1 TiB with nothing free
-// reads 128 words. The zero value is empty. Guarded by Heap.mu.
+// reads 128 words. A scan ends at top: to the end of the window it took half the time of objects of 4 MiB in a heap
+// that has a few hundred. The zero value is empty. Guarded by Heap.mu.
 type cache struct {
 	words    [maxHuge / 64]pair
 	summary  [maxHuge / 64 / 64]pair
+	top      uint32 // no hugepage from here on was ever in the cache: a scan ends here
 	backed   uint32 // hugepages
 	unbacked uint32
 	limbo    uint32 // hugepages in no bitmap while they are being released
@@ -80,6 +82,7 @@ func (c *cache) add(first units.HugePageID, n uint32, k kind) {
 		}
 		h += m
 	}
+	c.top = max(c.top, uint32(first)+n)
 	if k == kindBacked {
 		c.backed += n
 	} else {
@@ -94,8 +97,12 @@ func (c *cache) take(first units.HugePageID, n uint32) (fresh bool) {
 		m := min(64-h&63, uint32(first)+n-h)
 		mask := ones(m) << (h & 63)
 		w, s, bit := &c.words[h>>6], &c.summary[h>>12], uint64(1)<<(h>>6&63)
-		c.backed -= uint32(bits.OnesCount64(w.backed & mask))
-		c.unbacked -= uint32(bits.OnesCount64(w.unbacked & mask))
+		got := m // backed ones; seldom a mixture
+		if w.backed&mask != mask {
+			got = uint32(bits.OnesCount64(w.backed & mask))
+		}
+		c.backed -= got
+		c.unbacked -= m - got
 		if w.backed &^= mask; w.backed == 0 {
 			s.backed &^= bit
 		}
@@ -111,13 +118,14 @@ func (c *cache) take(first units.HugePageID, n uint32) (fresh bool) {
 
 // next is the first free hugepage of the kind from h on; maxHuge if there is none.
 func (c *cache) next(h uint32, k kind) uint32 {
-	if h >= maxHuge {
+	top := min(c.top, maxHuge)
+	if h >= top {
 		return maxHuge
 	}
 	if w := c.words[h>>6].of(k) >> (h & 63); w != 0 {
 		return h + uint32(bits.TrailingZeros64(w))
 	}
-	for i := h>>6 + 1; i < maxHuge/64; {
+	for i := h>>6 + 1; i<<6 < top; {
 		if s := c.summary[i>>6].of(k) >> (i & 63); s != 0 {
 			i += uint32(bits.TrailingZeros64(s))
 			return i<<6 + uint32(bits.TrailingZeros64(c.words[i].of(k)))

@@ -22,6 +22,11 @@ type Heap struct {
 	cache   cache
 	regions regions
 
+	// Ids that spans freed one by one left behind: a large object that comes and goes takes the page heap's lock for it
+	// and not the table's too.
+	spare  [spareIDs]units.SpanID
+	spares uint32
+
 	lifetime bool        // the filler's second set is in use
 	maxBytes units.Bytes // the window maps no more
 
@@ -133,11 +138,15 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32, hint Hin
 		return 0, false
 	}
 	r := h.root()
-	id = r.spans.New(&r.space, &r.growMu)
-	if id == 0 {
-		return 0, false
-	}
 	h.mu.Lock()
+	if id = h.spareID(); id == 0 {
+		h.mu.Unlock()
+		id = r.spans.New(&r.space, &r.growMu)
+		if id == 0 {
+			return 0, false
+		}
+		h.mu.Lock()
+	}
 	g := h.take(uint32(n), uint32(align), set)
 	if g.first == units.NoPage {
 		h.mu.Unlock()
@@ -179,6 +188,29 @@ func (h *Heap) alloc(n, align units.Pages, c units.ClassID, set uint32, hint Hin
 		h.pages.Set(g.first, n, c, id)
 	}
 	return id, g.zeroed
+}
+
+// spareIDs is how many ids a heap keeps, half a kilobyte of spans.
+const spareIDs = 8
+
+// spareID is one of the spare ids, 0 if there is none. Caller holds mu, as for keepID.
+func (h *Heap) spareID() (id units.SpanID) {
+	if h.spares != 0 {
+		h.spares--
+		id = h.spare[h.spares%spareIDs]
+	}
+	return id
+}
+
+// keepID keeps the id of a span that is no more for the next one; false if there are enough.
+func (h *Heap) keepID(id units.SpanID) bool {
+	if h.spares == spareIDs {
+		return false
+	}
+	*h.spans.At(id) = span.Span{}
+	h.spare[h.spares%spareIDs] = id
+	h.spares++
+	return true
 }
 
 // hidden reports whether a span is one of AllocHidden.

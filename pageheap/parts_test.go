@@ -74,7 +74,7 @@ func TestBitmapAgreesWithBools(t *testing.T) {
 			longest = max(longest, run)
 		}
 		if b.nextSet(q) != nextSet || b.nextClear(q) != nextClear || b.afterPrevSet(q) != after ||
-			b.count(i, n) != count || b.longestClear() != longest {
+			b.count(i, n) != count || b.all(i, n) != (count == n) || b.longestClear() != longest {
 			t.Fatalf("%x at %d: %d %d %d, want %d %d %d", b, q, b.nextSet(q), b.nextClear(q), b.afterPrevSet(q), nextSet, nextClear, after)
 		}
 	}

@@ -92,8 +92,10 @@ func (t *tracker) mark(i, n uint32) (released uint32, zeroed bool) {
 		t.released.clear(i, n)
 		t.releasedPages -= uint16(released)
 	}
-	zeroed = t.zero.count(i, n) == n
-	t.zero.clear(i, n)
+	if t.zero != (bitmap{}) {
+		zeroed = t.zero.all(i, n)
+		t.zero.clear(i, n)
+	}
 	if run == uint32(t.longest) {
 		t.longest = uint16(t.used.longestClear())
 	}
