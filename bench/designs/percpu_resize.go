@@ -2,6 +2,7 @@ package designs
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/report"
@@ -32,22 +33,21 @@ func longLoads(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
 	long := lab.Pick(l.Size, 40000000, 7500000, 5000)
 	out := []runner.Case{
 		work.KeyValue(l, "diurnal, long", "day", long), work.KeyValue(l, "bursts, long", "bursts", long),
-		ticking(work.KeyValue(l, "diurnal, fast ticks", "day", long/2)), ticking(work.KeyValue(l, "bursts, fast ticks", "bursts", long/2)),
+		ticking(work.KeyValue(l, "diurnal, fast ticks", "day", long/2), 100), ticking(work.KeyValue(l, "bursts, fast ticks", "bursts", long/2), 100),
 	}
 	for i := range out {
 		out[i].NoWarmup = true // the start is a small part of it
+		out[i].Optional = i >= 2
 	}
 	return out, nil
 }
 
-// ticking has both sides do their background work ten times as often. It is for who names it.
-func ticking(c runner.Case) runner.Case {
-	c = c.With(func(s subject.Subject) subject.Subject {
-		s.Env = append(s.Env[:len(s.Env):len(s.Env)], "VCMALLOC_TICK=100")
+// ticking has both sides do their background work every so many milliseconds, instead of every 1000.
+func ticking(c runner.Case, ms int) runner.Case {
+	return c.With(func(s subject.Subject) subject.Subject {
+		s.Env = append(s.Env[:len(s.Env):len(s.Env)], "VCMALLOC_TICK="+strconv.Itoa(ms))
 		return s
 	})
-	c.Optional = true
-	return c
 }
 
 func tellTicks(s *report.Suite, _ *Design) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/vcmalloc/vcmalloc/bench/fleet"
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/report"
 	"github.com/vcmalloc/vcmalloc/bench/stat"
@@ -87,7 +88,7 @@ func memory(c *report.Case) string {
 	if c.Metric(lab.AvgRSS.Name) != nil {
 		return lab.AvgRSS.Name
 	}
-	return "peak heap"
+	return fleet.AverageHeap
 }
 
 func peak(c *report.Case) string {

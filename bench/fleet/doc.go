@@ -15,4 +15,8 @@
 // Not from the paper, and chosen by us: the rate (0.5 million allocations a second of simulated time), 8 threads
 // alive at a time that end and are replaced after 5 to 100 % of the run, and a fifth of the frees made by another
 // thread than the allocation.
+//
+// The swinging one is of a service whose load rises and falls by the day (Fig. 5.9a), between a tenth and 1.9 times its
+// mean, over four days; its objects live for up to a week. In bench designs both sides replay it with background work
+// done 1000 times as often: a day of it is a second or a few, and demand of the last minutes would be that of all days.
 package fleet

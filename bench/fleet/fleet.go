@@ -15,20 +15,30 @@ import (
 	"github.com/vcmalloc/vcmalloc/bench/subject"
 )
 
+// AverageHeap is the metric of memory over a replay, by events and not by time.
+const AverageHeap = "average heap"
+
+// Swings is the name of the case of a fleet whose load swings.
+const Swings = "swinging fleet"
+
 var (
 	rate     = runner.Metric{Name: "throughput", Unit: "events/s", Direction: stat.Higher, Main: true}
 	heapPeak = runner.Metric{Name: "peak heap", Unit: "MiB", Direction: stat.Lower, Main: true}
+	heapMean = runner.Metric{Name: AverageHeap, Unit: "MiB", Direction: stat.Lower, Main: true}
 	waste    = runner.Metric{Name: "fragmentation", Unit: "%", Direction: stat.Lower, Main: true}
 )
 
 // Suite replays the synthetic trace, or the files of l.Traces.
 func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 	cases, err := Cases(l)
+	for i := range cases {
+		cases[i].Optional = cases[i].Name == Swings && l.Size != lab.Full
+	}
 	return []runner.Suite{{
 		Name: "fleet", Title: "Traces",
 		About: "Allocation traces replayed as fast as they go, in as many threads as they have; every object is written and checked. " +
-			"The synthetic one follows the paper's sizes and lifetimes; `bench record` takes one of your own program. Peak heap is the growth " +
-			"of anonymous memory, fragmentation the average of 1 - live bytes asked for / that growth.",
+			"The synthetic one follows the paper's sizes and lifetimes; `bench record` takes one of your own program. Peak heap and average heap are the growth " +
+			"of anonymous memory, fragmentation the average of 1 - live bytes asked for / that growth; averages are over events, not time.",
 		Baseline: l.Baseline, Subjects: l.Subjects, Cases: cases,
 	}}, err
 }
@@ -46,20 +56,34 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 		return out, nil
 	}
 	n := l.Amount(4000000, 600000, 20000)
-	path := filepath.Join(l.Work, "input", fmt.Sprintf("fleet-%d.trace", n))
-	return []runner.Case{replay(l, "synthetic fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8.", n), path, func() error {
+	steady := synthetic(l, "synthetic fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8.", n), fmt.Sprintf("fleet-%d", n),
+		func() *Trace { return Synthesise(n, 1) })
+	m := l.Amount(16000000, 2000000, 20000)
+	swinging := synthetic(l, Swings, fmt.Sprintf("%d allocations by the same, of a service whose load rises and falls on %d days.", m, days),
+		fmt.Sprintf("swinging-%d", m), func() *Trace { return Swinging(m, days, 1) })
+	swinging.Cost *= 4
+	return []runner.Case{steady, swinging}, nil
+}
+
+// days of the swinging fleet: on the first one its heap fills.
+const days = 4
+
+// synthetic is the replay of a trace that is made where it is not there yet.
+func synthetic(l *lab.Lab, name, about, file string, make func() *Trace) runner.Case {
+	path := filepath.Join(l.Work, "input", file+".trace")
+	return replay(l, name, about, path, func() error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		return Synthesise(n, 1).Save(path)
-	})}, nil
+		return make().Save(path)
+	})
 }
 
 func replay(l *lab.Lab, name, about, path string, generate func() error) runner.Case {
 	var binary string
 	return runner.Case{
 		Name: name, About: about, Cost: lab.Pick(l.Size, 8*time.Second, time.Duration(400+500*max(l.Times, 1))*time.Millisecond, 200*time.Millisecond),
-		Metrics: append([]runner.Metric{rate, heapPeak, waste}, l.SystemMetrics()[2:]...), // the process's own peak and average have the trace in them
+		Metrics: append([]runner.Metric{rate, heapPeak, heapMean, waste}, l.SystemMetrics()[2:]...), // the process's own peak and average have the trace in them
 		Prepare: func(ctx context.Context) (err error) {
 			if binary, err = l.CC.Program(ctx, "replay.cc"); err != nil || generate == nil {
 				return err
@@ -87,7 +111,7 @@ const look = 100 * time.Millisecond
 // named gives the replay's figures their metrics' names.
 func named(s runner.Sample) {
 	if f := s.Figures; f != nil {
-		f[heapPeak.Name], f[waste.Name] = f["heap"]/(1<<20), f["waste"]
+		f[heapPeak.Name], f[heapMean.Name], f[waste.Name] = f["heap"]/(1<<20), f["mean"]/(1<<20), f["waste"]
 	}
 }
 

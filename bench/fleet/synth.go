@@ -25,6 +25,7 @@ const (
 	aliveThreads    = 8
 	crossFrees      = 0.2
 	shortSeconds    = 1e-3
+	trough          = 0.1
 )
 
 // bucket is a range of sizes with a density proportional to size^-power.
@@ -88,8 +89,8 @@ func sizes() []bucket {
 	return out
 }
 
-// lifetime in simulated seconds of an object of the size, in a run of the given length.
-func lifetime(rng *rand.Rand, size uint64, run float64) float64 {
+// lifetime in simulated seconds of an object of the size; none is above longest.
+func lifetime(rng *rand.Rand, size uint64, longest float64) float64 {
 	const (
 		shortSmall, shortHuge = 0.46, 0.10
 		hugeLog               = 24 // 16 MiB
@@ -99,7 +100,7 @@ func lifetime(rng *rand.Rand, size uint64, run float64) float64 {
 	if rng.Float64() < short {
 		return shortSeconds * math.Pow(1e-3, rng.Float64()) // 1 us to 1 ms
 	}
-	return shortSeconds * math.Pow(10*run/shortSeconds, rng.Float64())
+	return shortSeconds * math.Pow(longest/shortSeconds, rng.Float64())
 }
 
 // pending is a free to come.
@@ -155,6 +156,21 @@ func (c *crew) has(thread uint16) bool {
 
 // Synthesise makes a trace of n allocations by the paper's distributions, the same for the same seed.
 func Synthesise(n int, seed uint64) *Trace {
+	return synthesise(n, seed, 10*float64(n)/allocsPerSecond, func(i int, _ float64) float64 { return float64(i) / allocsPerSecond })
+}
+
+// Swinging is Synthesise for a service whose load swings by the day: its rate of allocations is between trough and 2 -
+// trough times the mean. Objects live for up to a week (Fig. 5.8), so what is live swings less than the load.
+func Swinging(n, days int, seed uint64) *Trace {
+	day := float64(n) / float64(days) / allocsPerSecond
+	return synthesise(n, seed, 7*day, func(_ int, now float64) float64 {
+		load := trough + (1-trough)*(1-math.Cos(2*math.Pi*now/day))
+		return now + 1/(allocsPerSecond*load)
+	})
+}
+
+// synthesise with the longest lifetime there is, and the simulated second of allocation i where the one before was at now.
+func synthesise(n int, seed uint64, longest float64, next func(i int, now float64) float64) *Trace {
 	rng := rand.New(rand.NewPCG(seed, 0x57))
 	sizer := &sizer{buckets: sizes()}
 	sizer.drawn = make([]int, len(sizer.buckets))
@@ -175,15 +191,16 @@ func Synthesise(n int, seed uint64) *Trace {
 			slots.give(f.slot, len(t.Events))
 		}
 	}
+	now := 0.0
 	for i := range n {
-		now := float64(i) / allocsPerSecond
+		now = next(i, now)
 		c.at(now)
 		release(now)
 		size := sizer.next()
 		slot := slots.take(len(t.Events))
 		thread := c.any()
 		t.Events = append(t.Events, Event{Size: size, Slot: slot, Thread: thread, Op: Alloc})
-		if end := now + lifetime(rng, size, run); end < run {
+		if end := now + lifetime(rng, size, longest); end < run {
 			heap.Push(&coming, pending{end, slot, thread})
 		}
 	}
