@@ -60,13 +60,21 @@ func growth(h history, overflow bool, capacity, batch, spilled, size uint32) uin
 	return 0
 }
 
-// target is how many objects a miss should move, the one that missed included: about half the capacity, but
-// from a single batch upwards only as misses of the same kind repeat.
+// target is how many objects a miss should move, the one that missed included: a quarter of the capacity at the first
+// miss of a kind, half of it at the next ones in a row, and no more than a batch, but twice that for each in a row. A load
+// that stays as it is comes back from its extremes by itself, and who moves half at once meets the other end. Of 1000
+// mallocs of 10,000 mixed sizes 0.99 miss with half, and move 10 objects; 0.69 and 5 with a quarter, 0.61 and 3 with an
+// eighth that doubles up to half (TestMissesOfMixedLoads). A key-value store whose blocks come and go whole has 4 % more misses
+// with a quarter, and 11 % more with an eighth.
 func target(h history, capacity, batch uint32) uint32 {
 	if capacity <= 1 && h.successive() < 3 {
 		return 1
 	}
-	return max(min((capacity+1)/2+1, batch<<h.successive()), 1)
+	part := (capacity + 1) / 2
+	if h.successive() == 0 {
+		part = (capacity + 3) / 4
+	}
+	return max(min(part+1, batch<<h.successive()), 1)
 }
 
 // How a spent budget is shared out among a vCPU's classes. What a class holds wanders up and down as objects come

@@ -223,8 +223,10 @@ func (k *Cache) giveBack(in *info, n int64) {
 const (
 	// evictions bounds how many classes one miss may evict objects from: each costs a transfer-cache call.
 	evictions = 4
-	// looks bounds how many classes one miss looks at to find capacity.
-	looks = 16
+	// looks bounds how many classes one miss looks at to find capacity. A budget that is well shared out has none to
+	// find, and each miss looks in vain: 16 looks were half the time of the whole package beside 10,000 objects of
+	// mixed sizes on a tight budget, and found no more in the end than 4.
+	looks = 4
 )
 
 // ease is that of class c, whose vCPU has missed now times, with the given capacity.
@@ -234,7 +236,8 @@ func (in *info) ease(c units.ClassID, now, capacity uint32) uint64 {
 }
 
 // steal frees up to n bytes of budget for a class by shrinking others of the same vCPU that miss less for what they
-// have (policy.go): unused capacity first, then objects.
+// have (policy.go): unused capacity first, then objects. Who loses gives its whole share: what is left of that over n
+// spares the next misses a search.
 func (k *Cache) steal(v units.VCPU, in *info, taker units.ClassID, n int64) {
 	s := slab(atomic.LoadUintptr(&in.slab))
 	if s == 0 {
@@ -251,7 +254,7 @@ func (k *Cache) steal(v units.VCPU, in *info, taker units.ClassID, n int64) {
 			continue
 		}
 		size := int64(sizeclass.Size(c))
-		want := min(uint32((n+size-1)/size), (capacity+cutShare-1)/cutShare)
+		want := (capacity + cutShare - 1) / cutShare
 		if s.unused(c) == 0 && evicted < evictions {
 			evicted++
 			k.evict(v, c, want)

@@ -2,6 +2,7 @@ package span
 
 import (
 	"math/bits"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
@@ -97,6 +98,9 @@ func (s *Span) Init(first units.PageID, n units.Pages, c units.ClassID) {
 		left -= 64
 	}
 }
+
+// Touch has the processor fetch the line of s without waiting for it: what is loaded is not used. It needs no lock.
+func (s *Span) Touch() { atomic.LoadUint32((*uint32)(&s.First)) }
 
 // Full reports whether no object of s is free, Empty whether all are.
 func (s *Span) Full() bool  { return s.Allocated == s.Capacity }
