@@ -35,7 +35,8 @@ type chunk struct {
 
 // Arena hands out memory that is freed all at once: allocation is an addition and a compare. One goroutine at a
 // time may use it; SharedArena is for many. The zero value is ready. Memory is valid until Reset or Free, of this
-// arena or of one it is a part of.
+// arena or of one it is a part of. An arena that nobody refers to any more is not freed by that, nor does sync.Pool free
+// those it drops: call Free. Making and freeing an arena of up to 32 MiB is cheap, the P's cache has its chunks.
 type Arena struct {
 	next, end uintptr // of the current chunk: what is left
 	zeroed    uintptr // from here on, and from next on, the current chunk reads as zero

@@ -95,7 +95,10 @@ func TestArenasGiveEverythingBack(t *testing.T) {
 }
 
 func TestArenaStringsAndSlices(t *testing.T) {
-	for _, r := range []alloc.Region{alloc.NewArena(0), alloc.NewSharedArena(0)} {
+	a, shared := alloc.NewArena(0), alloc.NewSharedArena(0)
+	defer a.Free()
+	defer shared.Free()
+	for _, r := range []alloc.Region{a, shared} {
 		var want []string
 		var got []string
 		for i := range 500 {

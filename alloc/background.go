@@ -40,6 +40,7 @@ func tend() {
 		if ticks++; ticks%stashTicks == 0 {
 			trimStashes()
 		}
+		countStashes()
 		now := sys.Now()
 		for n := uint32(0); backgroundStep(now, n); n++ {
 		}

@@ -1,6 +1,7 @@
 package alloc
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"sync"
@@ -19,7 +20,7 @@ type DebugOptions struct {
 	// looks at other memory. Use it with -race to find races on off-heap objects. Arenas are not concerned.
 	GoHeap bool
 	// OnReport gets what was found, in the goroutine that made the call. nil: the report is written on standard
-	// error and the process aborts.
+	// error and the process aborts, but for a leaked arena.
 	OnReport func(Report)
 }
 
@@ -64,6 +65,7 @@ type debugObject struct {
 	tag              string
 	when             time.Time
 	goHeap           []uint64 // its memory, with DebugOptions.GoHeap
+	usable           uintptr  // bytes it has of the heap
 }
 
 var debug struct {
@@ -74,6 +76,36 @@ var debug struct {
 	held       int                 // bytes in it
 	guards     []guarded           // chunks of freed arenas, oldest first
 	chunks     map[uintptr]guarded // of arenas that are not freed, by address
+	live, kept debugBooks          // of objects and chunks that the program has, and of those that are kept back
+}
+
+// debugBooks count memory of the heap that debug mode knows: not what DebugOptions.GoHeap takes elsewhere.
+type debugBooks struct {
+	asked, usable uintptr
+	objects       uint64
+}
+
+func (b *debugBooks) add(asked, usable uintptr) {
+	if usable != 0 {
+		b.asked, b.usable, b.objects = b.asked+asked, b.usable+usable, b.objects+1
+	}
+}
+
+func (b *debugBooks) remove(asked, usable uintptr) {
+	if usable != 0 {
+		b.asked, b.usable, b.objects = b.asked-asked, b.usable-usable, b.objects-1
+	}
+}
+
+// debugStats moves what is kept back to the caches' share, and says what the program asked for. What is older than debug
+// mode counts as it is usable.
+func debugStats(s *Stats) {
+	debug.mu.Lock()
+	defer debug.mu.Unlock()
+	kept := min(debug.kept.usable, s.Usable)
+	s.Usable, s.Cached, s.Objects = s.Usable-kept, s.Cached+kept, s.Objects-min(debug.kept.objects, s.Objects)
+	s.Requested = debug.live.asked + s.Usable - min(debug.live.usable, s.Usable)
+	s.Samples = -1
 }
 
 // EnableDebug turns debug mode on: every object is poisoned when it is freed and kept back for a while, has a red
@@ -120,15 +152,19 @@ func debugMalloc(size, align uintptr, tag string) (unsafe.Pointer, error) {
 		o.at = (uintptr(unsafe.Pointer(unsafe.SliceData(o.goHeap))) + align - 1) &^ (align - 1)
 	} else {
 		p, err := plain(total, max(align, 1))
+		if err != nil && FlushQuarantine() > 0 { // rather than to refuse what would fit without debug mode
+			p, err = plain(total, max(align, 1))
+		}
 		if err != nil {
 			return nil, err
 		}
-		o.at = uintptr(p)
+		o.at, o.usable = uintptr(p), core.Usable(uintptr(p))
 	}
 	paint(o.memory()[:min(size, poisonCap)], fresh)
 	paint(o.zone(), redzone)
 	debug.mu.Lock()
 	debug.objects[o.at] = o
+	debug.live.add(o.size, o.usable)
 	debug.mu.Unlock()
 	return o.pointer(), nil
 }
@@ -147,13 +183,20 @@ func (o *debugObject) zone() []byte {
 }
 
 func paint(b []byte, with byte) {
-	for i := range b {
-		b[i] = with
+	if len(b) == 0 {
+		return
+	}
+	b[0] = with
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }
 
 // differs is the index of the first byte of b that is not c; -1 if all are.
 func differs(b []byte, c byte) int {
+	if len(b) > 0 && b[0] == c && bytes.Equal(b[1:], b[:len(b)-1]) {
+		return -1
+	}
 	for i := range b {
 		if b[i] != c {
 			return i
@@ -186,6 +229,8 @@ func debugFree(p unsafe.Pointer) bool {
 	}
 	paint(o.memory()[:min(o.size, poisonCap)], poison)
 	debug.mu.Lock()
+	debug.live.remove(o.size, o.usable)
+	debug.kept.add(o.size, o.usable)
 	debug.quarantine = append(debug.quarantine, o)
 	debug.held += int(o.size) + redBytes
 	var leave []*debugObject
@@ -205,6 +250,9 @@ func debugFree(p unsafe.Pointer) bool {
 
 // leave ends an object's time in quarantine.
 func (o *debugObject) leave() {
+	debug.mu.Lock()
+	debug.kept.remove(o.size, o.usable)
+	debug.mu.Unlock()
 	if i := differs(o.memory()[:min(o.size, poisonCap)], poison); i >= 0 {
 		report(o.report("use after free", fmt.Sprintf("byte %d was written after it had been freed", i)))
 	}
@@ -213,18 +261,27 @@ func (o *debugObject) leave() {
 	}
 }
 
-// FlushQuarantine checks and frees what debug mode keeps back, so that uses after free show now.
-func FlushQuarantine() {
+// FlushQuarantine checks and frees what debug mode keeps back, so that uses after free show now, and returns how many
+// bytes that were. It does so by itself where memory is short.
+func FlushQuarantine() (n uintptr) {
 	debug.mu.Lock()
-	leave := debug.quarantine
-	debug.quarantine, debug.held = nil, 0
+	leave, guards := debug.quarantine, debug.guards
+	n = debug.kept.usable
+	debug.quarantine, debug.held, debug.guards = nil, 0, nil
 	for _, o := range leave {
 		delete(debug.objects, o.at)
+	}
+	for _, g := range guards {
+		debug.kept.remove(g.end-g.at, g.guard-g.at)
 	}
 	debug.mu.Unlock()
 	for _, o := range leave {
 		o.leave()
 	}
+	for _, g := range guards {
+		g.leave()
+	}
+	return n
 }
 
 // explainInterior finds the object that p points into. Preconditions: debug.mu is held.
@@ -316,5 +373,9 @@ func report(r Report) {
 		return
 	}
 	os.Stderr.WriteString(r.String())
-	sys.Abort()
+	if r.Kind != leakedArena { // that is no damage
+		sys.Abort()
+	}
 }
+
+const leakedArena = "leaked arena"

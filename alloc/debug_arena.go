@@ -43,7 +43,7 @@ func debugArena(a *Arena) *arenaDebug {
 	}
 	d := &arenaDebug{allocated: callers()}
 	d.cleanup = runtime.AddCleanup(a, func(made Stack) {
-		report(Report{Kind: "leaked arena", Detail: "nobody refers to it any more, and Free was not called", Allocated: made})
+		report(Report{Kind: leakedArena, Detail: "nobody refers to it any more, and Free was not called", Allocated: made})
 	}, d.allocated)
 	return d
 }
@@ -56,6 +56,9 @@ func (d *arenaDebug) chunk(n uintptr, future Hint) (chunk, error) {
 	n = (n + units.PageSize - 1) &^ (units.PageSize - 1)
 	total := max(n+units.PageSize, units.MaxSmall+units.PageSize)
 	p, zeroed := allocLarge(total, 1)
+	if p == 0 && FlushQuarantine() > 0 {
+		p, zeroed = allocLarge(total, 1)
+	}
 	if p == 0 {
 		return chunk{}, ErrOutOfMemory
 	}
@@ -64,6 +67,7 @@ func (d *arenaDebug) chunk(n uintptr, future Hint) (chunk, error) {
 		return chunk{}, fmt.Errorf("vcmalloc: no guard page: errno %d", e)
 	}
 	debug.mu.Lock()
+	debug.live.add(n, total)
 	debug.chunks[p] = guarded{at: p, end: p + n, guard: p + total, allocated: d.allocated}
 	debug.mu.Unlock()
 	c := chunk{p, p + n, p + n}
@@ -86,6 +90,8 @@ func (d *arenaDebug) release(c chunk) {
 	delete(debug.chunks, c.at)
 	g.freed = freed
 	debug.guards = append(debug.guards, g)
+	debug.live.remove(g.end-g.at, g.guard-g.at)
+	debug.kept.add(g.end-g.at, g.guard-g.at)
 	held := uintptr(0)
 	for _, g := range debug.guards {
 		held += g.end - g.at
@@ -95,14 +101,19 @@ func (d *arenaDebug) release(c chunk) {
 		g := debug.guards[0]
 		debug.guards = debug.guards[1:]
 		held -= g.end - g.at
+		debug.kept.remove(g.end-g.at, g.guard-g.at)
 		leave = append(leave, g)
 	}
 	debug.mu.Unlock()
 	for _, g := range leave {
-		total := UsableSize(sys.At(g.at))
-		sys.Mprotect(g.at, total, sys.ProtRead|sys.ProtWrite)
-		freePlain(sys.At(g.at))
+		g.leave()
 	}
+}
+
+// leave lets a freed arena's chunk be touched again, and frees it.
+func (g *guarded) leave() {
+	sys.Mprotect(g.at, g.guard-g.at, sys.ProtRead|sys.ProtWrite)
+	freePlain(sys.At(g.at))
 }
 
 // reset poisons what was handed out.

@@ -155,10 +155,7 @@ func TestDebugFaultEndsTheProcess(t *testing.T) {
 }
 
 func TestCatchFaultsDoesNothingWithoutDebugMode(t *testing.T) {
-	alloc.ReadStats() // the first call turns debug mode on where the tag vcmdebug asks for it
-	if alloc.DebugEnabled() {
-		t.Skip("it is on")
-	}
+	withoutDebug(t)
 	old := debug.SetPanicOnFault(false)
 	defer debug.SetPanicOnFault(old)
 	mine := errors.New("mine")

@@ -250,7 +250,37 @@ func leaky(n int) {
 	}
 }
 
+// In debug mode Stats knows what was asked for, and what is kept back after a free is nobody's.
+func TestStatsInDebugMode(t *testing.T) {
+	if os.Getenv("VCMTEST_CASE") != t.Name() {
+		require.Contains(t, inProcess(t, t.Name()), "--- PASS: "+t.Name())
+		return
+	}
+	require.NoError(t, alloc.EnableDebug(alloc.DebugOptions{}))
+	before := alloc.ReadStats()
+	p, err := alloc.Malloc(1000)
+	require.NoError(t, err)
+	a := alloc.NewArena(64 << 10)
+	_, err = alloc.NewIn[int](a)
+	require.NoError(t, err)
+	s := alloc.ReadStats()
+	require.Equal(t, -1, s.Samples)
+	require.EqualValues(t, 1000+64<<10, s.Requested-before.Requested)
+	require.Equal(t, s.Mapped, s.Usable+s.Slack+s.Cached+s.Free+s.Released)
+	alloc.Free(p)
+	a.Free()
+	s = alloc.ReadStats()
+	require.Equal(t, before.Requested, s.Requested)
+	require.Equal(t, before.Usable, s.Usable)
+	require.Equal(t, before.Objects, s.Objects)
+	require.Equal(t, s.Mapped, s.Usable+s.Slack+s.Cached+s.Free+s.Released)
+	require.Positive(t, alloc.FlushQuarantine())
+	require.Zero(t, alloc.FlushQuarantine())
+	require.Equal(t, before.Usable, alloc.ReadStats().Usable)
+}
+
 func TestSamplingFindsLeaksBySite(t *testing.T) {
+	withoutDebug(t)
 	if os.Getenv("VCMTEST_CASE") != t.Name() {
 		require.Contains(t, inProcess(t, t.Name()), "--- PASS: "+t.Name())
 		return

@@ -14,6 +14,9 @@ import (
 // Objects with and without hints, of all sizes, live, move and are freed beside each other: they keep their contents and
 // their hint, no page has objects of two hints, and nothing with a hint is stashed.
 func TestHintedObjectsKeepApart(t *testing.T) {
+	if debugByTag {
+		t.Skip("hints mean nothing in debug mode")
+	}
 	before := ReadStats()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -96,6 +99,9 @@ func TestHintedObjectsKeepApart(t *testing.T) {
 // A hint is a region: what the typed functions make there grows in place or by moving, and is freed one by one; arenas
 // have their chunks there.
 func TestHintsAreRegions(t *testing.T) {
+	if debugByTag {
+		t.Skip("hints mean nothing in debug mode")
+	}
 	before := ReadStats().Usable
 	type node struct{ Next OffHeapPtr[node] }
 	n, err := NewIn[node](Cold)

@@ -11,7 +11,17 @@ import (
 	"github.com/vcmalloc/vcmalloc/alloc"
 )
 
+// withoutDebug skips a test of what debug mode has no use for: caches, hints, sizes rounded up.
+func withoutDebug(t *testing.T) {
+	t.Helper()
+	alloc.ReadStats() // the first call turns debug mode on where the tag vcmdebug asks for it
+	if alloc.DebugEnabled() {
+		t.Skip("debug mode is on")
+	}
+}
+
 func TestLargeObjectsKeptAtHandAreNobodysAndGoBack(t *testing.T) {
+	withoutDebug(t)
 	alloc.ReleaseOSMemory()
 	before := alloc.ReadStats()
 	var wg sync.WaitGroup
@@ -56,6 +66,7 @@ func TestLargeObjectsKeptAtHandAreNobodysAndGoBack(t *testing.T) {
 }
 
 func TestASecondFreeOfALargeObjectAborts(t *testing.T) {
+	withoutDebug(t)
 	if os.Getenv("VCMTEST_CASE") != t.Name() {
 		out := inProcess(t, t.Name())
 		require.Contains(t, out, "double free or invalid pointer")
@@ -73,6 +84,7 @@ func TestStashes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("processes of their own")
 	}
+	withoutDebug(t)
 	for _, name := range []string{"TestStashGrowsOnProofAndGivesBack", "TestStashedClassesAndLimits"} {
 		require.Contains(t, inProcess(t, name), "--- PASS: "+name)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // Stack is the program counters of a call stack, innermost first.
@@ -45,7 +46,7 @@ func Leaks(age time.Duration) []Leak {
 		if when.After(before) {
 			return
 		}
-		key := fmt.Sprint(tag, stack)
+		key := tag + "\x00" + string(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(stack))), 8*len(stack)))
 		l := by[key]
 		if l == nil {
 			l = &Leak{Stack: stack, Tag: tag, Oldest: when}

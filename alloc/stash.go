@@ -63,6 +63,9 @@ var stashes struct {
 	tight atomic.Bool  // one wanted to grow and might not
 	rob   atomic.Int64 // when room may be looked for again, as of sys.Now
 
+	count sync.Mutex
+	aside heap.Aside // as last told; guarded by count
+
 	mu   sync.Mutex // of who takes stashes from their Ps; not taken while pinned
 	used [minPs]bool
 	high atomic.Uintptr // one past the last P that has one
@@ -187,15 +190,34 @@ func isStashed(p uintptr) bool {
 	return false
 }
 
-// stashed is how many bytes, in how many objects, are kept, and how many calls stashes could not serve.
-func stashed() (bytes uintptr, objects, misses uint64) {
+// countStashes tells the heap what is kept, for its statistics, and returns it: how many bytes, in how many objects, and
+// how many of the bytes lie in objects above the size classes. missed is how many calls stashes could not serve.
+func countStashes() (bytes uintptr, objects uint64, large uintptr, missed uint64) {
+	if stashes.high.Load() == 0 {
+		return 0, 0, 0, 0
+	}
+	stashes.count.Lock()
+	defer stashes.count.Unlock()
+	a := &stashes.aside
+	*a = heap.Aside{}
 	for v := range stashes.high.Load() {
 		s := stashAt(stashes.table + v<<stashShift)
-		bytes += s.bytes
-		objects += uint64(s.top)
-		misses += s.misses
+		missed += s.misses
+		for _, w := range s.entries[:min(s.top, stashEntries)] { // while the P works on them: a snapshot, within a few
+			if w-door.base >= core.Addresses().Grown {
+				continue
+			}
+			n := w & (units.PageSize - 1) << units.PageShift
+			bytes, objects = bytes+n, objects+1
+			if c := sys.Byte(door.classes + (w-door.base)>>units.PageShift); c != 0 && n <= units.MaxSmall {
+				a.Objects[c]++
+			} else {
+				a.LargeObjects, a.Large = a.LargeObjects+1, a.Large+n
+			}
+		}
 	}
-	return bytes, objects, misses
+	core.SetAside(a)
+	return bytes, objects, a.Large, missed
 }
 
 // eachStash takes all stashes from their Ps, calls f with each, and lets the Ps have them again if f says so.

@@ -117,7 +117,7 @@ func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	for range 8 {
 		batch(t, 64, 1<<20)
 	}
-	bytes, objects, _ := stashed()
+	bytes, objects, _, _ := countStashes()
 	require.Greater(t, bytes, uintptr(48<<20))
 	require.EqualValues(t, bytes>>20, objects)
 	before := ReadStats()
@@ -131,7 +131,7 @@ func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	trimStashes() // the first look learns what has been there all along
 	batch(t, 10, 1<<20)
 	trimStashes()
-	bytes, _, _ = stashed()
+	bytes, _, _, _ = countStashes()
 	require.InDelta(t, 10<<20, float64(bytes), 1<<20, "what ten objects at a time do not touch has gone back")
 	batch(t, 3, 5<<20)
 	batch(t, 3, 5<<20)
@@ -139,15 +139,15 @@ func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	require.NotZero(t, here().pop(5<<20>>units.PageShift), "what was not wanted made room") // and is leaked
 
 	dropStashes(true)
-	bytes, _, _ = stashed()
+	bytes, _, _, _ = countStashes()
 	require.Zero(t, bytes)
 	require.Zero(t, stashes.extra.Load())
 	batch(t, 3, 1<<20)
-	bytes, _, _ = stashed()
+	bytes, _, _, _ = countStashes()
 	require.Zero(t, bytes, "nobody looks after it")
 	openStashes()
 	batch(t, 3, 1<<20)
-	bytes, _, _ = stashed()
+	bytes, _, _, _ = countStashes()
 	require.NotZero(t, bytes)
 }
 
@@ -158,24 +158,24 @@ func TestStashedClassesAndLimits(t *testing.T) {
 		batch(t, 64, 256<<10)
 		batch(t, 64, 32<<10)
 	}
-	bytes, _, _ := stashed()
+	bytes, _, _, _ := countStashes()
 	require.Greater(t, bytes, uintptr(12<<20))
 	require.NoError(t, SetMemoryLimit(256<<20, 0))
 	require.Zero(t, stashes.extra.Load())
 	for range 10 {
 		batch(t, 64, 1<<20)
 	}
-	bytes, _, _ = stashed()
+	bytes, _, _, _ = countStashes()
 	require.NotZero(t, bytes)
 	require.LessOrEqual(t, bytes, uintptr(stashFirst+256<<20/limitShare))
 	limitStashes(true)
-	bytes, _, _ = stashed()
+	bytes, _, _, _ = countStashes()
 	require.Zero(t, bytes)
 	require.NoError(t, SetMemoryLimit(0, 0))
 	// The background goroutine gives back by itself. It sleeps a second at a time, whatever it would wait for.
 	limitStashes(false)
 	batch(t, 3, 1<<20)
-	require.Eventually(t, func() bool { b, _, _ := stashed(); return b == 0 }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { b, _, _, _ := countStashes(); return b == 0 }, 20*time.Second, 100*time.Millisecond)
 }
 
 func TestSecondFreeOfAStashedObjectOfASizeClass(t *testing.T) {

@@ -21,9 +21,12 @@ func ReleaseOSMemory() (n uintptr) {
 }
 
 // Stats tells where the memory is, in bytes. When nobody allocates, Mapped = Usable + Slack + Cached + Free +
-// Released; Metadata is mapped besides.
+// Released; Metadata is mapped besides. What debug mode keeps back after a free is Cached.
+//
+// Usable and the rest are counted. Requested can't be: an object does not carry the size it was asked with, only its
+// class's. Exact is what an Account counts, for its purpose, and Requested in debug mode.
 type Stats struct {
-	Requested uintptr // what the program asked for, of what it holds: estimated by samples, Usable without any
+	Requested uintptr // what the program asked for, of what it holds; see Samples
 	Usable    uintptr // objects in the program's hands, rounded up to size classes and pages
 	Mapped    uintptr // address space handed out to the heap
 	Resident  uintptr // of Mapped, what has memory; of Metadata, all: an upper bound, what was never touched has none
@@ -34,6 +37,10 @@ type Stats struct {
 	Metadata  uintptr // mapped besides, for tables
 	Objects   uint64  // in the program's hands
 	Misses    uint64  // calls that a P's cache could not serve
+
+	// Samples is how many sampled objects Requested is estimated from (StartSampling): Usable, times the share of it
+	// that was asked for in them. 0: there are none, and Requested is Usable, an upper bound. -1: it is exact.
+	Samples int
 }
 
 // ReadStats reads the counters: some 50 us, during which the goroutine is pinned.
@@ -42,25 +49,30 @@ func ReadStats() Stats {
 		return Stats{}
 	}
 	var s heap.Stats
+	_, _, large, missed := countStashes()
 	procPin()
 	core.Stats(&s)
 	procUnpin()
 	out := Stats{
 		Usable: s.Used + s.Large, Mapped: s.Mapped, Slack: s.Slack, Cached: s.PerCPU + s.Transfer + s.Central,
 		Free: s.FillerFree + s.Cache, Released: s.FillerReleased + s.Unbacked, Metadata: s.Meta,
-		Objects: s.UsedObjects + s.LargeObjects, Misses: s.Underflows + s.Overflows,
+		Objects: s.UsedObjects + s.LargeObjects, Misses: s.Underflows + s.Overflows + missed,
 	}
-	bytes, objects, misses := stashed()
-	bytes, objects = min(bytes, out.Usable), min(objects, out.Objects) // they were read a moment later
-	out.Usable, out.Cached, out.Objects = out.Usable-bytes, out.Cached+bytes, out.Objects-objects
-	out.Misses += misses
+	large = min(large, out.Free) // the heap counts these as free pages
+	out.Cached, out.Free = out.Cached+large, out.Free-large
 	out.Resident = out.Mapped - out.Released + out.Metadata
-	out.Requested = uintptr(float64(out.Usable) * sampler.density())
+	if DebugEnabled() {
+		debugStats(&out)
+	} else {
+		share, n := sampler.density()
+		out.Requested, out.Samples = uintptr(float64(out.Usable)*share), n
+	}
 	return out
 }
 
-// density is the share of usable bytes that were asked for, as far as samples tell; 1 without any.
-func (s *samplerState) density() float64 {
+// density is the share of usable bytes that were asked for, as far as samples tell; 1 without any. n is how many
+// there are.
+func (s *samplerState) density() (share float64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	asked, usable := 0.0, 0.0
@@ -69,7 +81,7 @@ func (s *samplerState) density() float64 {
 		usable += o.weight * float64(RoundSize(o.size))
 	}
 	if usable == 0 {
-		return 1
+		return 1, 0
 	}
-	return asked / usable
+	return asked / usable, len(s.live)
 }

@@ -54,7 +54,9 @@ func TestTypesWithGoPointersAreRefusedByFieldPath(t *testing.T) {
 	require.Error(t, err)
 	_, err = alloc.Clone([]any{1})
 	require.Error(t, err)
-	_, err = alloc.NewIn[outer](alloc.NewArena(0))
+	a := alloc.NewArena(0)
+	defer a.Free()
+	_, err = alloc.NewIn[outer](a)
 	require.Error(t, err)
 }
 
@@ -173,6 +175,7 @@ func TestBatches(t *testing.T) {
 }
 
 func TestSizeClassesSayWhatUsableSizeWill(t *testing.T) {
+	withoutDebug(t)
 	classes := alloc.SizeClasses()
 	require.EqualValues(t, 16, classes[0])
 	require.Equal(t, alloc.MaxSmall, classes[len(classes)-1])

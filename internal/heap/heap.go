@@ -26,6 +26,7 @@ type Heap struct {
 	divided     bool      // the machine's topology is known
 	retain      bool      // free memory does not go back by itself
 	uncollapsed bool      // small pages are not collapsed
+	aside       Aside     // read and written atomically
 
 	// Front is the first tier; each tier holds the next.
 	Front percpu.Cache

@@ -355,3 +355,32 @@ func TestMovedObjectsKeepTheirContentsWhateverTheirPages(t *testing.T) {
 	}
 	check(t, h, 0)
 }
+
+// What the front door keeps is cached, not in use, and the books balance in totals and rows.
+func TestObjectsAsideAreNotInUse(t *testing.T) {
+	h := newHeap(t, Options{})
+	small, large := h.Malloc(32<<10), h.Malloc(1<<20)
+	require.NotZero(t, small)
+	require.NotZero(t, large)
+	var before, after Stats
+	h.Stats(&before)
+	c := sizeclass.ForMalloc(32 << 10)
+	a := Aside{LargeObjects: 1, Large: 1 << 20}
+	a.Objects[c] = 1
+	h.SetAside(&a)
+	h.Stats(&after)
+	require.Equal(t, after.Mapped, after.Accounted())
+	require.Equal(t, before.Used-32<<10, after.Used)
+	require.Equal(t, before.PerCPU+32<<10, after.PerCPU)
+	require.Equal(t, before.Large-1<<20, after.Large)
+	require.Equal(t, before.Cache+1<<20, after.Cache)
+	require.Equal(t, before.UsedObjects-1, after.UsedObjects)
+	require.Equal(t, before.LargeObjects-1, after.LargeObjects)
+	var k ClassStats
+	h.Class(c, &k)
+	require.Zero(t, k.Used)
+	h.SetAside(&Aside{})
+	h.Free(small, CallFree)
+	h.Free(large, CallFree)
+	check(t, h, 0)
+}

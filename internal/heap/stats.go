@@ -23,7 +23,7 @@ type Stats struct {
 	Used           units.Bytes // objects of size classes in the application's hands, by class size
 	Large          units.Bytes // larger objects, by whole pages
 	Slack          units.Bytes // tails of spans that hold no object
-	PerCPU         units.Bytes // objects in per-CPU caches
+	PerCPU         units.Bytes // objects in per-CPU caches; see Aside
 	Transfer       units.Bytes // objects in transfer caches
 	Central        units.Bytes // free objects in spans
 	FillerFree     units.Bytes // pageheap.Stats has these; regions' free pages count here
@@ -81,7 +81,7 @@ func (h *Heap) Class(c units.ClassID, out *ClassStats) {
 // class is Class for callers inside the gate.
 func (h *Heap) class(c units.ClassID, out *ClassStats) {
 	t := &h.Front.Transfer
-	out.PerCPU = h.Front.Objects(c)
+	out.PerCPU = h.Front.Objects(c) + atomic.LoadUint32(&h.aside.Objects[c%sizeclass.NumClasses])
 	t.Stats(c, &out.Transfer)
 	t.Central.Stats(c, &out.Central)
 	out.Used = out.Central.Capacity - out.Central.Free
@@ -123,6 +123,7 @@ func (h *Heap) stats(s *Stats) {
 		s.Forced += k.Central.Forced
 	}
 	s.LargeObjects = p.SpansAllocated - p.SpansFreed - min(spans, p.SpansAllocated-p.SpansFreed)
+	h.setAside(s)
 	for v := units.VCPU(0); v < h.Front.VCPUs(); v++ {
 		var k percpu.Stats
 		h.Front.Stats(v, &k)
