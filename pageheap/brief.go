@@ -8,15 +8,16 @@ import (
 )
 
 // A small program swings by its own size within milliseconds: an image server holds 2 MiB, then 12, and has ended before
-// a minute's history is of use. So demand is known at a short scale too, and what was not wanted for some tens of
-// milliseconds goes back at once, as long as that is cheap. What it costs is known afterwards: memory that was given
-// back and is handed out again has to be faulted in once more. These faults, and the calls, are paid from a hundredth of
-// the processor time that the program uses; when that is used up, memory stays.
+// a minute's history is of use. So demand is known at a short scale too, and what was not wanted for some milliseconds
+// goes back at once, as long as that is cheap. What it costs is known afterwards: memory that was given back and is handed
+// out again has to be faulted in once more. These faults, and the calls, are paid from a share of the processor time that
+// the program uses; when that is used up, memory stays. Heaps of up to 32 MiB are eager: less patience, a larger share.
 
 const (
-	// briefSlots slots of briefNanos are the time for which memory must not have been wanted: 15 to 20 ms. Shorter, and
-	// an image server's buffers go back between two pictures; longer, and half of its gain is lost.
+	// briefSlots slots of briefNanos are the time for which memory must not have been wanted: 15 to 20 ms, or with
+	// eagerSlots 5 to 10.
 	briefSlots = 3
+	eagerSlots = 1
 	briefNanos = 5e6
 	// briefCalls is how many allocations and frees pass between looks at the clocks, two system calls of 100 ns and more.
 	// Looks that follow each other within briefSoon become rarer, up to one in briefRare calls: malloc and free of 1 MiB in
@@ -31,12 +32,16 @@ const (
 	// briefBelow is how large a heap may be, in hugepages: 64 MiB, where the background thread starts. A service of 82 MiB
 	// whose load swings lost 3.6 % of its throughput with a bound of 256 MiB.
 	briefBelow = 32
+	// eagerBelow is up to where it is eager, 32 MiB: all of that is in small pages, and the free memory between two
+	// pictures of an image server is as much as it has in use.
+	eagerBelow = unhuged
 
-	// briefShare is the part of the processor time that it may cost, and briefSaved what may be saved up, in nanoseconds;
-	// a program begins with briefFirst.
+	// briefShare is the part of the processor time that it may cost, eagerShare that for an eager heap, and briefSaved what
+	// may be saved up, in nanoseconds; a program begins with briefFirst.
 	briefShare = 100
+	eagerShare = 16
 	briefSaved = 20e6
-	briefFirst = 1e6
+	briefFirst = 10e6
 	// What faults cost, in nanoseconds: two system pages of 4 KiB, or a hugepage. Measured in a virtual machine (FACTS.md has
 	// a quarter for others): there they cost too much rather than too little.
 	pageFaults = 2 * 2000
@@ -135,8 +140,9 @@ func (h *Heap) unwantedBriefly(now, cpu int64) (whole, pages, end uint32) {
 		b.settle(h, cpu)
 		if b.balance > 0 && uint32(h.hugeGrown) <= briefBelow {
 			inUse := h.filler.inUse()
-			whole = surplus(h.cache.backed, h.hugeInUse(), greatest(&b.huge))
-			pages = surplus(uint32(min(h.filler.free, 1<<31)), inUse, greatest(&b.pages))
+			slots, _ := patience(uint32(h.hugeGrown))
+			whole = surplus(h.cache.backed, h.hugeInUse(), greatest(&b.huge, slots))
+			pages = surplus(uint32(min(h.filler.free, 1<<31)), inUse, greatest(&b.pages, slots))
 			if pages < briefLeast {
 				pages = 0
 			}
@@ -166,7 +172,8 @@ func (b *brief) pace(now int64) {
 // whichever pages these were.
 func (b *brief) settle(h *Heap, cpu int64) {
 	if b.cpu != 0 {
-		b.balance = min(b.balance+(cpu-b.cpu)/briefShare, briefSaved)
+		_, share := patience(uint32(h.hugeGrown))
+		b.balance = min(b.balance+(cpu-b.cpu)/share, briefSaved)
 	}
 	b.cpu = cpu
 	n := uint32(min(h.filler.refilled-b.seenPages, uint64(b.lentPages)))
@@ -185,9 +192,18 @@ func (b *brief) fade() {
 	b.lentHuge -= b.lentHuge / 8
 }
 
-// greatest of a few values.
-func greatest(v *[briefSlots + 1]uint32) (most uint32) {
-	for _, x := range v {
+// patience is how many slots a heap of so many hugepages waits beside the current one, and which part of the processor
+// time it may spend.
+func patience(huge uint32) (slots uint32, share int64) {
+	if huge <= eagerBelow {
+		return eagerSlots, eagerShare
+	}
+	return briefSlots, briefShare
+}
+
+// greatest value of the current slot and as many before it.
+func greatest(v *[briefSlots + 1]uint32, slots uint32) (most uint32) {
+	for _, x := range v[:min(slots, briefSlots)+1] {
 		most = max(most, x)
 	}
 	return most

@@ -26,7 +26,7 @@ func TestTidyReturnsWhatWasNotWantedForSomeSlots(t *testing.T) {
 	touch(h, other)
 	tidyAfter(h, &now, 1)
 	h.Free(other)
-	if got := tidyAfter(h, &now, briefSlots); got != 0 {
+	if got := tidyAfter(h, &now, eagerSlots); got != 0 {
 		t.Fatalf("%d bytes went back at once", got)
 	}
 	if got := tidyAfter(h, &now, 2); got != 100*units.PageSize {
@@ -42,6 +42,27 @@ func TestTidyReturnsWhatWasNotWantedForSomeSlots(t *testing.T) {
 		if sys.Load64(a) != uint64(a) {
 			t.Fatal("a page in use was lost")
 		}
+	}
+}
+
+func TestTidyIsPatientAbove32MiB(t *testing.T) {
+	h := newHeap(t, Options{})
+	now := int64(1e9)
+	keep := must(t, h, eagerBelow*pagesOf)
+	other := must(t, h, 100)
+	touch(h, other)
+	tidyAfter(h, &now, 1)
+	must(t, h, 1) // keeps the hugepage in the filler
+	h.Free(other)
+	if got := tidyAfter(h, &now, briefSlots); got != 0 {
+		t.Fatalf("%d bytes went back at once", got)
+	}
+	h.Free(keep)
+	if got := tidyAfter(h, &now, briefSlots); got != 0 {
+		t.Fatalf("%d bytes went back at once", got)
+	}
+	if got := tidyAfter(h, &now, 2); got == 0 {
+		t.Fatal("nothing went back")
 	}
 }
 
@@ -111,7 +132,7 @@ func TestTidyCostsNoMoreThanItsShare(t *testing.T) {
 		b := &h.brief
 		outstanding := int64(b.lentPages)*pageFaults + int64(b.lentHuge)*hugeFault
 		cost := int64(done>>units.PageShift)*pageFaults - outstanding
-		most := (now-start)/briefShare + briefFirst + 2*briefMost>>units.PageShift*pageFaults
+		most := (now-start)/eagerShare + briefFirst + 2*briefMost>>units.PageShift*pageFaults
 		if cost > most || b.balance > briefSaved {
 			t.Errorf("period %d: %d MiB went back and cost %d us, at most %d; balance %d", period, done>>20, cost/1000, most/1000, b.balance)
 		}
