@@ -79,6 +79,14 @@ func synthetic(l *lab.Lab, name, about, file string, make func() *Trace) runner.
 	})
 }
 
+// SettledFleet is a case of its own, for designs that matter once as much ends as begins.
+func SettledFleet(l *lab.Lab) runner.Case {
+	const days = 6
+	n := l.Amount(8000000, 2000000, 20000)
+	return synthetic(l, "settled fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8 on %d days of which the longest lived objects "+
+		"see two; at night the load is three tenths.", n, days), fmt.Sprintf("settled-%d", n), func() *Trace { return Settled(n, days, 1) })
+}
+
 func replay(l *lab.Lab, name, about, path string, generate func() error) runner.Case {
 	var binary string
 	return runner.Case{

@@ -86,6 +86,7 @@ func TestTheLoadSwingsByTheDay(t *testing.T) {
 func TestATraceIsSound(t *testing.T) {
 	for name, make := range map[string]func() *Trace{
 		"steady": func() *Trace { return Synthesise(50000, 7) }, "swinging": func() *Trace { return Swinging(50000, 3, 7) },
+		"settled": func() *Trace { return Settled(50000, 5, 7) },
 	} {
 		t.Run(name, func(t *testing.T) { sound(t, make) })
 	}
@@ -104,6 +105,39 @@ func sound(t *testing.T, make func() *Trace) {
 	}
 	assert.Greater(t, len(seen), aliveThreads, "threads come and go")
 	assert.Equal(t, tr, make(), "the same seed, the same trace")
+}
+
+// From its third day on, what lives at the same hour is the same from day to day, and swings with the load.
+func TestASettledTraceSwingsAndDoesNotGrow(t *testing.T) {
+	const days, hours = 8, 24
+	tr := Settled(800000, days, 3)
+	var at [days * hours]float64 // live bytes of small objects
+	size := map[uint32]uint64{}
+	live := 0.0
+	run := 800000 / (allocsPerSecond * (1 + leastLoad) / 2)
+	now := 0.0
+	for _, e := range tr.Events {
+		if e.Op == Free {
+			live -= float64(size[e.Slot])
+			continue
+		}
+		size[e.Slot] = 0
+		if e.Size <= smallMax {
+			size[e.Slot] = e.Size
+			live += float64(e.Size)
+		}
+		at[min(int(now/run*days*hours), days*hours-1)] = live
+		now += 1 / (allocsPerSecond * settledLoad(now, run/days))
+	}
+	require.InDelta(t, run, now, run/100)
+	for day := 3; day < days; day++ {
+		least, most := at[day*hours], at[day*hours]
+		for _, v := range at[day*hours : (day+1)*hours] {
+			least, most = min(least, v), max(most, v)
+		}
+		assert.Greater(t, most, 1.2*least, "day %d", day)
+		assert.InEpsilon(t, at[3*hours], at[day*hours], 0.15, "day %d", day)
+	}
 }
 
 func TestConvertSortsAndNumbers(t *testing.T) {

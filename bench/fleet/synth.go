@@ -156,25 +156,48 @@ func (c *crew) has(thread uint16) bool {
 
 // Synthesise makes a trace of n allocations by the paper's distributions, the same for the same seed.
 func Synthesise(n int, seed uint64) *Trace {
-	return synthesise(n, seed, 10*float64(n)/allocsPerSecond, func(i int, _ float64) float64 { return float64(i) / allocsPerSecond })
+	run := float64(n) / allocsPerSecond
+	return synthesise(n, seed, run, 10*run, func(i int, _ float64) float64 { return float64(i) / allocsPerSecond })
 }
 
 // Swinging is Synthesise for a service whose load swings by the day: its rate of allocations is between trough and 2 -
 // trough times the mean. Objects live for up to a week (Fig. 5.8), so what is live swings less than the load.
 func Swinging(n, days int, seed uint64) *Trace {
-	day := float64(n) / float64(days) / allocsPerSecond
-	return synthesise(n, seed, 7*day, func(_ int, now float64) float64 {
+	run := float64(n) / allocsPerSecond
+	day := run / float64(days)
+	return synthesise(n, seed, run, 7*day, func(_ int, now float64) float64 {
 		load := trough + (1-trough)*(1-math.Cos(2*math.Pi*now/day))
 		return now + 1/(allocsPerSecond*load)
 	})
 }
 
-// synthesise with the longest lifetime there is, and the simulated second of allocation i where the one before was at now.
-func synthesise(n int, seed uint64, longest float64, next func(i int, now float64) float64) *Trace {
+// Ours, of a settled trace. A service that people use has a third of its load at night. Where the longest lived objects
+// outlive the run, a heap only grows and has few holes; here as much ends as begins from the third day on.
+const (
+	leastLoad   = 0.3
+	longestDays = 2.0
+)
+
+// settledLoad is the load at a time as a share of the greatest, which is at the beginning of a day.
+func settledLoad(now, day float64) float64 {
+	const mean = (1 + leastLoad) / 2
+	return mean + (1-mean)*math.Cos(2*math.Pi*now/day)
+}
+
+// Settled is Swinging for a process that has run for longer than its objects live.
+func Settled(n, days int, seed uint64) *Trace {
+	run := float64(n) / (allocsPerSecond * (1 + leastLoad) / 2)
+	day := run / float64(days)
+	return synthesise(n, seed, run, longestDays*day, func(_ int, now float64) float64 {
+		return now + 1/(allocsPerSecond*settledLoad(now, day))
+	})
+}
+
+// synthesise a run of so many simulated seconds with the longest lifetime there is, and the simulated second of allocation i where the one before was at now.
+func synthesise(n int, seed uint64, run, longest float64, next func(i int, now float64) float64) *Trace {
 	rng := rand.New(rand.NewPCG(seed, 0x57))
 	sizer := &sizer{buckets: sizes()}
 	sizer.drawn = make([]int, len(sizer.buckets))
-	run := float64(n) / allocsPerSecond
 	c := &crew{rng: rng, run: run}
 	t := &Trace{}
 	var coming frees

@@ -91,18 +91,27 @@ func TestTheLifetimeFillerIsFreeInSmallHeaps(t *testing.T) {
 }
 
 // TestReplayTraces is for those who change what decides where spans lie. VCMTEST_TRACES lists what to replay: files of
-// bench record, or numbers, of allocations of a synthetic fleet. It prints what each design makes of them.
+// bench record, or numbers, of allocations of a synthetic fleet, with a number of days behind an x if its load is to
+// swing (4000000x6). VCMTEST_SEED is the fleets'. It prints what each design makes of them.
 func TestReplayTraces(t *testing.T) {
 	list := os.Getenv("VCMTEST_TRACES")
 	if list == "" {
 		t.Skip("VCMTEST_TRACES is not set")
 	}
+	seed := uint64(1)
+	if s := os.Getenv("VCMTEST_SEED"); s != "" {
+		_, err := fmt.Sscan(s, &seed)
+		require.NoError(t, err)
+	}
 	for _, w := range strings.Split(list, ",") {
-		n := 0
+		n, days := 0, 0
 		var trace *fleet.Trace
-		if _, err := fmt.Sscan(w, &n); err == nil {
-			trace = fleet.Synthesise(n, 1)
+		if k, _ := fmt.Sscanf(w, "%dx%d", &n, &days); k == 2 {
+			trace = fleet.Settled(n, days, seed)
+		} else if k == 1 {
+			trace = fleet.Synthesise(n, seed)
 		} else {
+			var err error
 			trace, err = fleet.Load(w)
 			require.NoError(t, err)
 		}
