@@ -19,8 +19,11 @@ func (k *Cache) Alloc(c units.ClassID) uintptr {
 }
 
 func (k *Cache) allocOn(v units.VCPU, c units.ClassID) uintptr {
-	if p := k.pop(v, c); p != 0 {
-		return p
+	// The fast path may have found the class empty because the slab was stopped, or on another vCPU.
+	if s := slab(atomic.LoadUintptr(&k.info(v).slab)); s == 0 || !s.load(c).empty() {
+		if p := k.pop(v, c); p != 0 {
+			return p
+		}
 	}
 	return k.refill(v, c)
 }
@@ -84,12 +87,13 @@ func (k *Cache) freeSingle(c units.ClassID, p uintptr) (bad uintptr) {
 }
 
 func (k *Cache) freeOn(v units.VCPU, c units.ClassID, p uintptr) (bad uintptr) {
+	in := k.info(v)
 	var buf [centralfreelist.MaxBatch]uintptr
 	buf[0] = p
-	if k.push(v, c, buf[:1]) == 1 {
+	// As in allocOn.
+	if s := slab(atomic.LoadUintptr(&in.slab)); s != 0 && s.unused(c) > 0 && k.push(v, c, buf[:1]) == 1 {
 		return 0
 	}
-	in := k.info(v)
 	in.overflows++
 	k.follow(v, in)
 	want := int(k.adapt(v, in, c, true))
