@@ -29,6 +29,7 @@
 #define FINE_MAX 1024
 #define COARSE_BIAS 120
 #define MAX_SMALL 262144
+#define PAGES_FROM 32768 /* heap.PagesFrom */
 #define SOLE_ABOVE 45056
 
 #define PAGE_SHIFT 13

@@ -82,7 +82,7 @@ void *vcm_quick_realloc(void *p, size_t n)
 	size_t size = small_size(p);
 	if (n <= size && n > size / 2)
 		return p;
-	if (size == 0 || n > MAX_SMALL)
+	if (size == 0 || n > MAX_SMALL || (n > size && n >= PAGES_FROM))
 		return NULL;
 	void *q = vcm_malloc(n);
 	if (q) {

@@ -285,13 +285,13 @@ func (h *Heap) checkLists(huge uint32) string {
 	found, tails := uint32(0), uint64(0)
 	for set := range uint32(sets) {
 		for g := range uint32(groups) {
-			l := &h.filler.lists[set][g]
+			l, o := &h.filler.lists[set][g], &h.filler.occupied[set][g]
 			for i := range uint32(indexes) {
-				if (l.heads[i] != 0) != (l.nonempty[i>>6]>>(i&63)&1 != 0) || (l.nonempty[i>>6] != 0) != (l.summary>>(i>>6)&1 != 0) {
+				if (l[i] != 0) != (o.nonempty[i>>6]>>(i&63)&1 != 0) || (o.nonempty[i>>6] != 0) != (o.summary>>(i>>6)&1 != 0) {
 					return "a list's bit differs from its head"
 				}
 				prev := uint32(0)
-				for link := l.heads[i]; link != 0; found++ {
+				for link := l[i]; link != 0; found++ {
 					t := h.filler.trackers.at(units.HugePageID(link - 1))
 					group, index := t.place()
 					if t.state != stateFiller || t.prev != prev || uint32(t.set) != set || found > huge ||

@@ -14,6 +14,8 @@ const (
 
 	// firm is added to a set that a caller asked for: the hint counts however small the heap is.
 	firm = 1 << 7
+	// roomy is added to the set of a span that is likely to grow: it lies where there is room behind it.
+	roomy = 1 << 6
 )
 
 // Hint is what a caller knows of the future of a span's objects. It chooses the set of hugepages.
@@ -49,6 +51,7 @@ const fewObjects = 16
 type filler struct {
 	trackers trackers
 	lists    [sets][groups]lists
+	occupied [sets][groups]occupied
 	free     uint64 // pages free and backed, pinned ones included
 	released uint64 // pages free and given back, or in small pages and never touched
 	refilled uint64 // released pages that were handed out, since the beginning
@@ -65,6 +68,26 @@ func (f *filler) get(n, align, set uint32) (first units.PageID, zeroed, ok bool)
 	}
 	return hp.Page() + units.PageID(at), f.hand(hp, at, n, 1), true
 }
+
+// getRoomy is get, without an alignment, of pages behind which there is room to grow.
+func (f *filler) getRoomy(n, set uint32) (first units.PageID, zeroed, ok bool) {
+	hp, at := f.find(max(min(n*growth, perHuge/2), n), 1, set)
+	if at == perHuge {
+		return units.NoPage, false, false
+	}
+	return hp.Page() + units.PageID(at), f.hand(hp, at, n, 1), true
+}
+
+// packed reports whether few of the filler's pages are free: a sixteenth of those in use, and a hugepage. Room taken
+// regardless of that leaves holes that nobody fills: with 2000 buffers that grow side by side the peak was 466 MiB instead
+// of 265.
+func (f *filler) packed() bool {
+	return uint32(f.free+f.released) <= f.inUse()/16+perHuge
+}
+
+// growth is by how much a span that grows is expected to: a buffer that is reallocated by halves is copied once in
+// four times then.
+const growth = 4
 
 // getRow takes up to count allocations of n pages each, one behind the other, from where get would take the first, and
 // returns how many; 0 for none. zeroed tells of each that it reads as zero; they are alike in that. Preconditions: n is
@@ -92,9 +115,8 @@ func (f *filler) find(n, align, set uint32) (hp units.HugePageID, at uint32) {
 		return 0, perHuge
 	}
 	for g := range uint32(groups) {
-		l := &f.lists[set%sets][g]
-		if i := l.from(need * chunks); i != indexes {
-			hp = units.HugePageID(l.heads[i] - 1)
+		if i := f.occupied[set%sets][g].from(need * chunks); i != indexes {
+			hp = units.HugePageID(f.lists[set%sets][g][i%indexes] - 1)
 			return hp, f.trackers.at(hp).fit(n, align)
 		}
 	}

@@ -127,6 +127,12 @@ func (h *Heap) AllocHinted(n, align units.Pages, hint Hint) (id units.SpanID, ze
 	return h.alloc(n, align, 0, hint.set(), hint)
 }
 
+// AllocRoomy is AllocAligned, without an alignment, for an object that is likely to grow: there may be free pages behind
+// it for TryResize.
+func (h *Heap) AllocRoomy(n units.Pages) (id units.SpanID, zeroed bool) {
+	return h.alloc(n, 1, 0, setShort|roomy, HintNone)
+}
+
 // AllocHidden is Alloc of a span for hinted objects of class c. The page map does not tell their class, so that fast
 // paths, which know nothing of hints, leave them alone; the span does. Preconditions: c != 0, hint != HintNone.
 func (h *Heap) AllocHidden(n units.Pages, c units.ClassID, hint Hint) (id units.SpanID, zeroed bool) {
@@ -233,8 +239,15 @@ type grant struct {
 
 // take finds n pages in what the window has. Caller holds mu.
 func (h *Heap) take(n, align, set uint32) grant {
+	room := set&roomy != 0
+	set &^= roomy
 	if n < perHuge && align < perHuge {
 		apart, also := h.setsFor(set)
+		if room && h.filler.packed() {
+			if first, zeroed, ok := h.filler.getRoomy(n, apart); ok {
+				return grant{first: first, zeroed: zeroed}
+			}
+		}
 		first, zeroed, ok := h.filler.get(n, align, apart)
 		if !ok && also != apart {
 			first, zeroed, ok = h.filler.get(n, align, also)

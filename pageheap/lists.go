@@ -26,26 +26,29 @@ const (
 // (descending): list longest*8 + chunk(allocs). Any hugepage in a list can serve what one in an earlier
 // list can, and earlier ones are fuller, so a request for n pages takes the first non-empty list from n*8
 // on: two bit scans. The zero value is empty. 8.3 KiB, of which a small process touches a page or two.
-type lists struct {
-	heads    [indexes]uint32      // hugepage number + 1
-	nonempty [indexes / 64]uint64 // bit i: heads[i] != 0
+type lists [indexes]uint32 // hugepage number + 1, of the first
+
+// occupied tells which of a group's lists are not empty. Those of all groups lie side by side: a request looks at every
+// group before it opens a hugepage, and beside their lists each cost a small process a page fault.
+type occupied struct {
+	nonempty [indexes / 64]uint64 // bit i: list i is not empty
 	summary  uint32               // bit i: nonempty[i] != 0
 }
 
 // from is the first non-empty list at or behind i; indexes if there is none.
-func (l *lists) from(i uint32) uint32 {
+func (o *occupied) from(i uint32) uint32 {
 	if i >= indexes {
 		return indexes
 	}
-	if w := l.nonempty[i>>6] >> (i & 63); w != 0 {
+	if w := o.nonempty[i>>6] >> (i & 63); w != 0 {
 		return i + uint32(bits.TrailingZeros64(w))
 	}
-	s := l.summary &^ (2<<(i>>6) - 1) // the words behind i's
+	s := o.summary &^ (2<<(i>>6) - 1) // the words behind i's
 	if s == 0 {
 		return indexes
 	}
 	word := uint32(bits.TrailingZeros32(s))
-	return word<<6 + uint32(bits.TrailingZeros64(l.nonempty[word]))
+	return word<<6 + uint32(bits.TrailingZeros64(o.nonempty[word]))
 }
 
 // link puts hp, which is in no list, at the front of the list it belongs into.
@@ -56,14 +59,15 @@ func (f *filler) link(hp units.HugePageID, t *tracker) {
 	}
 	l := &f.lists[t.set%sets][t.group&3]
 	i := uint32(t.index) % indexes
-	head := l.heads[i]
+	head := l[i]
 	t.prev, t.next = 0, head
 	if head != 0 {
 		f.trackers.at(units.HugePageID(head - 1)).prev = uint32(hp) + 1
 	}
-	l.heads[i] = uint32(hp) + 1
-	l.nonempty[i>>6] |= 1 << (i & 63)
-	l.summary |= 1 << (i >> 6)
+	l[i] = uint32(hp) + 1
+	o := &f.occupied[t.set%sets][t.group&3]
+	o.nonempty[i>>6] |= 1 << (i & 63)
+	o.summary |= 1 << (i >> 6)
 }
 
 // unlink takes t out of its list.
@@ -80,13 +84,14 @@ func (f *filler) unlink(t *tracker) {
 	}
 	l := &f.lists[t.set%sets][t.group&3]
 	i := uint32(t.index) % indexes
-	l.heads[i] = t.next
+	l[i] = t.next
 	if t.next != 0 {
 		return
 	}
-	l.nonempty[i>>6] &^= 1 << (i & 63)
-	if l.nonempty[i>>6] == 0 {
-		l.summary &^= 1 << (i >> 6)
+	o := &f.occupied[t.set%sets][t.group&3]
+	o.nonempty[i>>6] &^= 1 << (i & 63)
+	if o.nonempty[i>>6] == 0 {
+		o.summary &^= 1 << (i >> 6)
 	}
 }
 

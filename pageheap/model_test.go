@@ -173,6 +173,8 @@ func (m *model) alloc(op int, n, align units.Pages, c units.ClassID) {
 	} else if align > 1 {
 		hint = Hint(n % Hints)
 		id, zeroed = h.AllocHinted(n, align, hint)
+	} else if m.steps%2 == 0 {
+		id, zeroed = h.AllocRoomy(n)
 	} else {
 		id, zeroed = h.Alloc(n, 0, 1)
 	}

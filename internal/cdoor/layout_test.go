@@ -160,6 +160,7 @@ func TestConstantsOfFastHAreGos(t *testing.T) {
 		"FINE_MAX":    sizeclass.FineMax,
 		"COARSE_BIAS": sizeclass.CoarseBias,
 		"MAX_SMALL":   units.MaxSmall,
+		"PAGES_FROM":  heap.PagesFrom,
 		"SOLE_ABOVE":  uintptr(sizeclass.SoleAbove),
 		"PAGE_SHIFT":  units.PageShift,
 		"PAGE_MASK":   units.PageSize - 1,

@@ -2,6 +2,7 @@ package heap
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -168,6 +169,57 @@ func TestReallocStaysInPlaceWhileMoreThanHalfIsUsed(t *testing.T) {
 	require.Equal(t, q, h.Realloc(q, 1<<20, CallRealloc), "and shrinks")
 	require.EqualValues(t, 1<<20, h.Usable(q))
 	require.NotEqual(t, q, h.Realloc(q, 1000, CallRealloc))
+}
+
+// Buffers that grow by realloc, among others that stand in their way, and one by itself.
+func TestGrowingBuffersKeepTheirContents(t *testing.T) {
+	h := newHeap(t, Options{})
+	r := rand.New(rand.NewPCG(3, 4))
+	type buffer struct {
+		p    uintptr
+		size units.Bytes
+		key  uint64
+	}
+	var all [12]buffer
+	for range 3000 {
+		b := &all[r.IntN(len(all))]
+		size := b.size + b.size/units.Bytes(1+r.IntN(8)) + 16
+		if size > 6<<20 || r.IntN(12) == 0 {
+			size = units.Bytes(1 + r.IntN(100<<10))
+		}
+		if b.p == 0 {
+			b.p = h.Malloc(size)
+		} else {
+			b.p = h.Realloc(b.p, size, CallRealloc)
+			require.Negative(t, intact(b.p, min(size, b.size), b.size, b.key), "from %d to %d", b.size, size)
+		}
+		require.GreaterOrEqual(t, h.Usable(b.p), size)
+		b.size, b.key = size, r.Uint64()
+		fill(b.p, size, b.key)
+		var s Stats
+		h.Stats(&s)
+		used := units.Bytes(0)
+		for _, b := range all {
+			used += h.Usable(b.p)
+		}
+		require.Equal(t, used, s.Used+s.Large)
+	}
+	for _, b := range all {
+		h.FreeSized(b.p, b.size, 0, false, CallFreeSized)
+	}
+	check(t, h, 0)
+
+	h = newHeap(t, Options{}) // where nothing is free that is not in one piece
+	moves, p := 0, h.Malloc(PagesFrom)
+	for size := units.Bytes(PagesFrom); size < 1<<20; size += size / 2 {
+		q := h.Realloc(p, size+size/2, CallRealloc)
+		if q != p {
+			moves++
+		}
+		p = q
+	}
+	require.LessOrEqual(t, moves, 3, "of 9 growths")
+	h.Free(p, CallFree)
 }
 
 func TestFreeSizedAcceptsTheSizesThatMayHaveBeenAskedFor(t *testing.T) {

@@ -20,6 +20,21 @@ func (h *Heap) allocPages(n, align units.Pages, hint pageheap.Hint) (id units.Sp
 	return id, zeroed
 }
 
+// allocRoomy is allocPages, without an alignment and a hint, where an object finds room to grow.
+func (h *Heap) allocRoomy(n units.Pages) (id units.SpanID) {
+	pages := h.pages()
+	at := h.Front.Transfer.Node()
+	if at == 0 {
+		id, _ = pages.AllocRoomy(n)
+		return id
+	}
+	several := pages.Nodes()
+	for i := uint32(0); i < several && id == 0; i++ {
+		id, _ = pages.Node((at - 1 + i) % several).AllocRoomy(n)
+	}
+	return id
+}
+
 // sameNode reports whether objects p and q are of one node, or of none.
 func (h *Heap) sameNode(p, q uintptr) bool {
 	pages := h.pages()
