@@ -11,7 +11,11 @@ import (
 // the P's owner, like the slab. A page of memory each, outside the Go heap; fast_amd64.s reads and writes it too.
 //
 // An entry is an object's address, which is a page's, with its number of pages in the low bits.
+//
+// The first bytes stay unused: objects begin at a page's start, where they are marked, and a load from a stash at the same
+// offset would be held up by the store, whose address agrees in the twelve bits that the processor compares first.
 type stash struct {
+	_       [stashSkip]byte
 	top     uint32  // how many entries there are
 	low     uint32  // the fewest since the last look: what lies below has not been wanted since
 	bytes   uintptr // the sum of the objects
@@ -26,7 +30,8 @@ type stash struct {
 
 const (
 	stashShift   = units.PageShift - 1 // log2 of its size
-	stashEntries = (1<<stashShift - 64) / 8
+	stashSkip    = 256
+	stashEntries = (1<<stashShift - 64 - stashSkip) / 8
 )
 
 const _ = -(unsafe.Sizeof(stash{}) ^ 1<<stashShift)
