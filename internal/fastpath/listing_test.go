@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"debug/elf"
 	"flag"
 	"os"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/vcmalloc/vcmalloc/percpu"
 )
 
 var update = flag.Bool("update", false, "write cgo/fast.golden from the built library")
@@ -64,6 +67,25 @@ func TestAHitIsStraightAndShort(t *testing.T) {
 			assert.NotContains(t, line, ".plt", "%s goes through the PLT", l.Name)
 		}
 	}
+}
+
+// A load that shares the low 12 bits of a header just stored waits for it: docs/design.md.
+func TestConstantsShareNoLowBitsWithSlabHeaders(t *testing.T) {
+	built(t)
+	f, err := elf.Open(library)
+	require.NoError(t, err)
+	defer f.Close()
+	symbols, err := f.Symbols()
+	require.NoError(t, err)
+	found := false
+	for _, s := range symbols {
+		if s.Name == "vcm_fast" {
+			found = true
+			assert.GreaterOrEqual(t, s.Value%4096, uint64(percpu.EndsAt+percpu.EndsAt/4), "beside headers or ends")
+			assert.Less(t, s.Value%4096+128, uint64(4096), "the first words reach the next page, and headers there")
+		}
+	}
+	assert.True(t, found, "vcm_fast is gone")
 }
 
 func TestCounting(t *testing.T) {
