@@ -3,7 +3,6 @@ package designs
 import (
 	"context"
 
-	"github.com/vcmalloc/vcmalloc/bench/fleet"
 	"github.com/vcmalloc/vcmalloc/bench/lab"
 	"github.com/vcmalloc/vcmalloc/bench/runner"
 	"github.com/vcmalloc/vcmalloc/bench/work"
@@ -17,7 +16,6 @@ var spanPriority = Design{
 	},
 	Cases: func(_ context.Context, l *lab.Lab) ([]runner.Case, error) {
 		// Fig. 5.13 is made of what became of spans from second to second.
-		// Spans have holes to choose from only where as much ends as begins.
-		return []runner.Case{fleet.SettledFleet(l), work.KeyValue(l, "key-value, many seconds", "day", lab.Pick(l.Size, 8000000, 2000000, 5000))}, nil
+		return []runner.Case{work.KeyValue(l, "key-value, many seconds", "day", lab.Pick(l.Size, 8000000, 2000000, 5000))}, nil
 	},
 }

@@ -16,10 +16,8 @@
 // alive at a time that end and are replaced after 5 to 100 % of the run, and a fifth of the frees made by another
 // thread than the allocation.
 //
-// The swinging one is of a service whose load rises and falls by the day (Fig. 5.9a), between a tenth and 1.9 times its
-// mean, over four days; its objects live for up to a week. In bench designs both sides replay it with background work
-// done 1000 times as often: a day of it is a second or a few, and demand of the last minutes would be that of all days.
-//
-// In both a process is young: much of what it keeps outlives the run, and its heap grows. The settled one is in its second
-// week: the longest lived objects live two of the run's six days, and at night the load falls to three tenths.
+// The settled one is of a service whose load rises and falls by the day (Fig. 5.9a): at night it is three tenths. Its
+// objects live for up to two of its six days, so that as much ends as begins: in the other one the heap only grows and has
+// few holes. In bench designs both sides replay it with background work done 1000 times as often: a day of it is a second
+// or less, and demand of the last minutes would be that of all days.
 package fleet

@@ -18,8 +18,8 @@ import (
 // AverageHeap is the metric of memory over a replay, by events and not by time.
 const AverageHeap = "average heap"
 
-// Swings is the name of the case of a fleet whose load swings.
-const Swings = "swinging fleet"
+// Settling is the name of the case of a fleet in which, after two days, as much ends as begins.
+const Settling = "settled fleet"
 
 var (
 	rate     = runner.Metric{Name: "throughput", Unit: "events/s", Direction: stat.Higher, Main: true}
@@ -32,7 +32,7 @@ var (
 func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 	cases, err := Cases(l)
 	for i := range cases {
-		cases[i].Optional = cases[i].Name == Swings && l.Size != lab.Full
+		cases[i].Optional = cases[i].Name == Settling && l.Size != lab.Full
 	}
 	return []runner.Suite{{
 		Name: "fleet", Title: "Traces",
@@ -59,14 +59,14 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 	steady := synthetic(l, "synthetic fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8.", n), fmt.Sprintf("fleet-%d", n),
 		func() *Trace { return Synthesise(n, 1) })
 	m := l.Amount(16000000, 2000000, 20000)
-	swinging := synthetic(l, Swings, fmt.Sprintf("%d allocations by the same, of a service whose load rises and falls on %d days.", m, days),
-		fmt.Sprintf("swinging-%d", m), func() *Trace { return Swinging(m, days, 1) })
-	swinging.Cost *= 4
-	return []runner.Case{steady, swinging}, nil
+	settled := synthetic(l, Settling, fmt.Sprintf("%d allocations by the same on %d days of which the longest lived objects see two; at night the load is "+
+		"three tenths.", m, days), fmt.Sprintf("settled-%d", m), func() *Trace { return Settled(m, days, 1) })
+	settled.Cost *= 4
+	return []runner.Case{steady, settled}, nil
 }
 
-// days of the swinging fleet: on the first one its heap fills.
-const days = 4
+// days of the settled fleet: on the first two its heap fills.
+const days = 6
 
 // synthetic is the replay of a trace that is made where it is not there yet.
 func synthetic(l *lab.Lab, name, about, file string, make func() *Trace) runner.Case {
@@ -77,14 +77,6 @@ func synthetic(l *lab.Lab, name, about, file string, make func() *Trace) runner.
 		}
 		return make().Save(path)
 	})
-}
-
-// SettledFleet is a case of its own, for designs that matter once as much ends as begins.
-func SettledFleet(l *lab.Lab) runner.Case {
-	const days = 6
-	n := l.Amount(8000000, 2000000, 20000)
-	return synthetic(l, "settled fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8 on %d days of which the longest lived objects "+
-		"see two; at night the load is three tenths.", n, days), fmt.Sprintf("settled-%d", n), func() *Trace { return Settled(n, days, 1) })
 }
 
 func replay(l *lab.Lab, name, about, path string, generate func() error) runner.Case {

@@ -61,32 +61,9 @@ func TestLifetimesFollowFig58(t *testing.T) {
 	assert.Greater(t, kept, allocs/20, "some live to the end")
 }
 
-func TestTheLoadSwingsByTheDay(t *testing.T) {
-	const n, days = 400000, 4
-	tr := Swinging(n, days, 1)
-	// Simulated time is not in a trace: that what is live falls, again and again, shows the days.
-	live, allocs, peak, falls := 0, 0, 0, 0
-	for _, e := range tr.Events {
-		if e.Op == Free {
-			live--
-		} else {
-			live++
-			allocs++
-		}
-		peak = max(peak, live)
-		if live < peak*19/20 && allocs > n/days/2 {
-			falls++
-			peak = live
-		}
-	}
-	assert.GreaterOrEqual(t, falls, days-1)
-	assert.Equal(t, n, allocs)
-}
-
 func TestATraceIsSound(t *testing.T) {
 	for name, make := range map[string]func() *Trace{
-		"steady": func() *Trace { return Synthesise(50000, 7) }, "swinging": func() *Trace { return Swinging(50000, 3, 7) },
-		"settled": func() *Trace { return Settled(50000, 5, 7) },
+		"steady": func() *Trace { return Synthesise(50000, 7) }, "settled": func() *Trace { return Settled(50000, 5, 7) },
 	} {
 		t.Run(name, func(t *testing.T) { sound(t, make) })
 	}

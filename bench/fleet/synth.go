@@ -25,7 +25,6 @@ const (
 	aliveThreads    = 8
 	crossFrees      = 0.2
 	shortSeconds    = 1e-3
-	trough          = 0.1
 )
 
 // bucket is a range of sizes with a density proportional to size^-power.
@@ -160,17 +159,6 @@ func Synthesise(n int, seed uint64) *Trace {
 	return synthesise(n, seed, run, 10*run, func(i int, _ float64) float64 { return float64(i) / allocsPerSecond })
 }
 
-// Swinging is Synthesise for a service whose load swings by the day: its rate of allocations is between trough and 2 -
-// trough times the mean. Objects live for up to a week (Fig. 5.8), so what is live swings less than the load.
-func Swinging(n, days int, seed uint64) *Trace {
-	run := float64(n) / allocsPerSecond
-	day := run / float64(days)
-	return synthesise(n, seed, run, 7*day, func(_ int, now float64) float64 {
-		load := trough + (1-trough)*(1-math.Cos(2*math.Pi*now/day))
-		return now + 1/(allocsPerSecond*load)
-	})
-}
-
 // Ours, of a settled trace. A service that people use has a third of its load at night. Where the longest lived objects
 // outlive the run, a heap only grows and has few holes; here as much ends as begins from the third day on.
 const (
@@ -184,7 +172,8 @@ func settledLoad(now, day float64) float64 {
 	return mean + (1-mean)*math.Cos(2*math.Pi*now/day)
 }
 
-// Settled is Swinging for a process that has run for longer than its objects live.
+// Settled is Synthesise for a process that has run for longer than its objects live, and whose load rises and falls by
+// the day (Fig. 5.9a). What is live swings less than the load.
 func Settled(n, days int, seed uint64) *Trace {
 	run := float64(n) / (allocsPerSecond * (1 + leastLoad) / 2)
 	day := run / float64(days)
@@ -193,7 +182,8 @@ func Settled(n, days int, seed uint64) *Trace {
 	})
 }
 
-// synthesise a run of so many simulated seconds with the longest lifetime there is, and the simulated second of allocation i where the one before was at now.
+// synthesise a run of so many simulated seconds with the longest lifetime there is, and the simulated second of
+// allocation i where the one before was at now.
 func synthesise(n int, seed uint64, run, longest float64, next func(i int, now float64) float64) *Trace {
 	rng := rand.New(rand.NewPCG(seed, 0x57))
 	sizer := &sizer{buckets: sizes()}
