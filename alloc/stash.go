@@ -190,11 +190,11 @@ func isStashed(p uintptr) bool {
 	return false
 }
 
-// countStashes tells the heap what is kept, for its statistics, and returns it: how many bytes, in how many objects, and
-// how many of the bytes lie in objects above the size classes. missed is how many calls stashes could not serve.
-func countStashes() (bytes uintptr, objects uint64, large uintptr, missed uint64) {
+// countStashes tells the heap what is kept, for its statistics, and returns how many bytes of it lie in objects above the
+// size classes. missed is how many calls stashes could not serve.
+func countStashes() (large uintptr, missed uint64) {
 	if stashes.high.Load() == 0 {
-		return 0, 0, 0, 0
+		return 0, 0
 	}
 	stashes.count.Lock()
 	defer stashes.count.Unlock()
@@ -208,7 +208,6 @@ func countStashes() (bytes uintptr, objects uint64, large uintptr, missed uint64
 				continue
 			}
 			n := w & (units.PageSize - 1) << units.PageShift
-			bytes, objects = bytes+n, objects+1
 			if c := sys.Byte(door.classes + (w-door.base)>>units.PageShift); c != 0 && n <= units.MaxSmall {
 				a.Objects[c]++
 			} else {
@@ -217,7 +216,7 @@ func countStashes() (bytes uintptr, objects uint64, large uintptr, missed uint64
 		}
 	}
 	core.SetAside(a)
-	return bytes, objects, a.Large, missed
+	return a.Large, missed
 }
 
 // eachStash takes all stashes from their Ps, calls f with each, and lets the Ps have them again if f says so.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vcmalloc/vcmalloc/internal/sizeclass"
 	"github.com/vcmalloc/vcmalloc/internal/units"
 )
 
@@ -109,6 +110,18 @@ func batch(t *testing.T, n int, size uintptr) {
 	}
 }
 
+// stashed is how many bytes, in how many objects, the heap is told of.
+func stashed() (bytes uintptr, objects uint64) {
+	countStashes()
+	stashes.count.Lock()
+	defer stashes.count.Unlock()
+	bytes, objects = stashes.aside.Large, stashes.aside.LargeObjects
+	for c, n := range stashes.aside.Objects {
+		bytes, objects = bytes+uintptr(n)*sizeclass.Size(units.ClassID(c)), objects+uint64(n)
+	}
+	return bytes, objects
+}
+
 // What is wanted again at once is kept, as much as there is of it; what only comes is not, and what lies there goes back.
 func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	alone(t)
@@ -117,7 +130,7 @@ func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	for range 8 {
 		batch(t, 64, 1<<20)
 	}
-	bytes, objects, _, _ := countStashes()
+	bytes, objects := stashed()
 	require.Greater(t, bytes, uintptr(48<<20))
 	require.EqualValues(t, bytes>>20, objects)
 	before := ReadStats()
@@ -131,7 +144,7 @@ func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	trimStashes() // the first look learns what has been there all along
 	batch(t, 10, 1<<20)
 	trimStashes()
-	bytes, _, _, _ = countStashes()
+	bytes, _ = stashed()
 	require.InDelta(t, 10<<20, float64(bytes), 1<<20, "what ten objects at a time do not touch has gone back")
 	batch(t, 3, 5<<20)
 	batch(t, 3, 5<<20)
@@ -139,15 +152,15 @@ func TestStashGrowsOnProofAndGivesBack(t *testing.T) {
 	require.NotZero(t, here().pop(5<<20>>units.PageShift), "what was not wanted made room") // and is leaked
 
 	dropStashes(true)
-	bytes, _, _, _ = countStashes()
+	bytes, _ = stashed()
 	require.Zero(t, bytes)
 	require.Zero(t, stashes.extra.Load())
 	batch(t, 3, 1<<20)
-	bytes, _, _, _ = countStashes()
+	bytes, _ = stashed()
 	require.Zero(t, bytes, "nobody looks after it")
 	openStashes()
 	batch(t, 3, 1<<20)
-	bytes, _, _, _ = countStashes()
+	bytes, _ = stashed()
 	require.NotZero(t, bytes)
 }
 
@@ -158,24 +171,24 @@ func TestStashedClassesAndLimits(t *testing.T) {
 		batch(t, 64, 256<<10)
 		batch(t, 64, 32<<10)
 	}
-	bytes, _, _, _ := countStashes()
+	bytes, _ := stashed()
 	require.Greater(t, bytes, uintptr(12<<20))
 	require.NoError(t, SetMemoryLimit(256<<20, 0))
 	require.Zero(t, stashes.extra.Load())
 	for range 10 {
 		batch(t, 64, 1<<20)
 	}
-	bytes, _, _, _ = countStashes()
+	bytes, _ = stashed()
 	require.NotZero(t, bytes)
 	require.LessOrEqual(t, bytes, uintptr(stashFirst+256<<20/limitShare))
 	limitStashes(true)
-	bytes, _, _, _ = countStashes()
+	bytes, _ = stashed()
 	require.Zero(t, bytes)
 	require.NoError(t, SetMemoryLimit(0, 0))
 	// The background goroutine gives back by itself. It sleeps a second at a time, whatever it would wait for.
 	limitStashes(false)
 	batch(t, 3, 1<<20)
-	require.Eventually(t, func() bool { b, _, _, _ := countStashes(); return b == 0 }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { b, _ := stashed(); return b == 0 }, 20*time.Second, 100*time.Millisecond)
 }
 
 func TestSecondFreeOfAStashedObjectOfASizeClass(t *testing.T) {

@@ -49,7 +49,7 @@ func ReadStats() Stats {
 		return Stats{}
 	}
 	var s heap.Stats
-	_, _, large, missed := countStashes()
+	large, missed := countStashes()
 	procPin()
 	core.Stats(&s)
 	procUnpin()

@@ -318,8 +318,8 @@ func (h *Heap) takeHuge(n, align uint32) units.HugePageID {
 	return units.NoHuge
 }
 
-// give takes back the n pages of a span, or of several in a row, as many as allocs, if that is less than a hugepage. Hugepages that must be released are put in front of the list
-// limbo, whose new head it returns. Caller holds mu.
+// give takes back the n pages of a span or, if that is less than a hugepage, of as many in a row as allocs. Hugepages that
+// must be released are put in front of the list limbo, whose new head it returns. Caller holds mu.
 func (h *Heap) give(first units.PageID, n uint32, allocs uint16, limbo uint32) uint32 {
 	hp := first.Huge()
 	if r := h.regionAt(hp); r != nil {

@@ -60,8 +60,6 @@ func suite(ctx context.Context, l *lab.Lab, group []*Design, compared int) (runn
 			"runs there are counts, and no averages.",
 			"Programs that are one process run at the same time, in turns of 50 ms, the others stopped: what the machine gives at a moment, it gives to all. " +
 				"Throughput is over the time a program ran; what goes by the clock, such as resizing caches every 5 s, goes on while it is stopped.",
-			"Both sides of the settled fleet run with `VCMALLOC_TICK=1`: background work is done 1000 times as often, so that what they learn in minutes " +
-				"is learnt in a part of one of its days, as in services.",
 		},
 		Plan: plan(l, compared), Together: true,
 	}
@@ -144,8 +142,10 @@ func workloads(ctx context.Context, l *lab.Lab) ([]runner.Case, error) {
 		return nil, err
 	}
 	for i, c := range traces {
-		if c.Name == fleet.Settling {
+		if c.Name == fleet.SettledFleet {
 			traces[i] = ticking(c, 1)
+			traces[i].About += " Both sides run with `VCMALLOC_TICK=1`: background work is done 1000 times as often, so that what they " +
+				"learn in minutes is learnt in a part of one of its days, as in services."
 		}
 	}
 	programs, err := work.Cases(ctx, l)

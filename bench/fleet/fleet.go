@@ -18,8 +18,8 @@ import (
 // AverageHeap is the metric of memory over a replay, by events and not by time.
 const AverageHeap = "average heap"
 
-// Settling is the name of the case of a fleet in which, after two days, as much ends as begins.
-const Settling = "settled fleet"
+// SettledFleet is the name of the case of a fleet in which, after two days, as much ends as begins.
+const SettledFleet = "settled fleet"
 
 var (
 	rate     = runner.Metric{Name: "throughput", Unit: "events/s", Direction: stat.Higher, Main: true}
@@ -32,7 +32,7 @@ var (
 func Suite(ctx context.Context, l *lab.Lab) ([]runner.Suite, error) {
 	cases, err := Cases(l)
 	for i := range cases {
-		cases[i].Optional = cases[i].Name == Settling && l.Size != lab.Full
+		cases[i].Optional = cases[i].Name == SettledFleet && l.Size != lab.Full
 	}
 	return []runner.Suite{{
 		Name: "fleet", Title: "Traces",
@@ -59,7 +59,7 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 	steady := synthetic(l, "synthetic fleet", fmt.Sprintf("%d allocations by the paper's Figs. 5.7 and 5.8.", n), fmt.Sprintf("fleet-%d", n),
 		func() *Trace { return Synthesise(n, 1) })
 	m := l.Amount(16000000, 2000000, 20000)
-	settled := synthetic(l, Settling, fmt.Sprintf("%d allocations by the same on %d days of which the longest lived objects see two; at night the load is "+
+	settled := synthetic(l, SettledFleet, fmt.Sprintf("%d allocations by the same on %d days of which the longest lived objects see two; at night the load is "+
 		"three tenths.", m, days), fmt.Sprintf("settled-%d", m), func() *Trace { return Settled(m, days, 1) })
 	settled.Cost *= 4
 	return []runner.Case{steady, settled}, nil
@@ -68,7 +68,7 @@ func Cases(l *lab.Lab) ([]runner.Case, error) {
 // days of the settled fleet: on the first two its heap fills.
 const days = 6
 
-// synthetic is the replay of a trace that is made where it is not there yet.
+// synthetic is the replay of a trace that make makes, each time anew: its generator may have changed.
 func synthetic(l *lab.Lab, name, about, file string, make func() *Trace) runner.Case {
 	path := filepath.Join(l.Work, "input", file+".trace")
 	return replay(l, name, about, path, func() error {
